@@ -1,0 +1,89 @@
+"""What can be wrong with a spec, and how it is said."""
+
+from typing import NamedTuple
+
+# Stable names: scripts and `unitgen check --json` rely on them, docs/unitgen.ini.md lists them.
+CODES = {
+    "syntax": "a line that is neither a section, a key with a value, nor a comment",
+    "encoding": "bytes that are not UTF-8, or a character that systemd refuses in a unit",
+    "control-character": "a control character other than a tab in a line",
+    "too-long": "a line or a file longer than systemd or unitgen reads",
+    "inline-comment": "an unquoted # after a value",
+    "unknown-section": "a section that unitgen does not have",
+    "unknown-key": "a key that the section does not have",
+    "bad-value": "a value that does not parse as the type of its key",
+    "refused-key": "a systemd directive that would break the container service",
+    "renamed-key": "an old systemd directive, translated to its successor",
+    "conflict": "two settings that exclude each other",
+    "not-supported": "a setting that the installed systemd is too old for",
+    "bad-name": "a file name that is no machine name",
+    "not-a-file": "a spec that is a directory, a device or a dangling link",
+    "unreadable": "a file that cannot be read",
+    "untrusted": "a file or folder that somebody other than root may change",
+    "missing-image": "a directory or image that does not exist",
+    "missing-source": "a file or directory to bind that does not exist",
+    "unknown-container": "a dependency on a container that has no spec",
+    "template": "a template that cannot be rendered",
+    "unwritable": "an output file that cannot be written",
+    "internal": "an error in unitgen itself",
+}
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, where, and what would be right.
+
+    `path` is as seen from inside the root, `line` counts from 1 and is 0 for the file as a whole.
+    """
+
+    code: str
+    path: str
+    message: str
+    hint: str = ""
+    line: int = 0
+    section: str = ""
+    key: str = ""
+    severity: str = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """True if the container must not start with this problem."""
+        return self.severity == "error"
+
+    def format(self) -> str:
+        """One line: `path:line: severity: [Section] Key=: message; hint [code]`."""
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        subject = f"[{self.section}] " if self.section else ""
+        subject += f"{self.key}=: " if self.key else ": " if subject else ""
+        subject = subject.replace(" : ", ": ")
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{place}: {self.severity}: {subject}{self.message}{hint} [{self.code}]"
+
+
+class BadValue(ValueError):
+    """A value that its type refuses; `hint` says what would be accepted."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UnitgenError(Exception):
+    """Something the user can mend; the command line prints it without a traceback."""
+
+
+class UsageError(UnitgenError):
+    """The command line was used wrongly: exit status 2."""
+
+
+class TemplateError(UnitgenError):
+    """A template that cannot be rendered; `path` and `line` say where it broke."""
+
+    def __init__(self, path: str, line: int, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
+def has_errors(problems: "tuple[Problem, ...] | list[Problem]") -> bool:
+    """True if any of the problems keeps a container from starting."""
+    return any(problem.is_error for problem in problems)

@@ -1,0 +1,97 @@
+"""Settings of one spec that exclude or need each other, as verify_arguments() of nspawn.c has it."""
+
+from collections.abc import Callable, Iterator
+
+from unitgen.errors import Problem
+from unitgen.model import Setting, Spec
+from unitgen.nspawn import NETWORK_MODES, boots, has_private_network
+
+_EXCLUSIVE = (
+    (("Container", "Directory"), ("Container", "Image")),
+    (("Container", "Directory"), ("Container", "MStack")),
+    (("Container", "Image"), ("Container", "MStack")),
+    (("Container", "Template"), ("Container", "Image")),
+    (("Container", "Template"), ("Container", "MStack")),
+    (("Container", "Template"), ("Exec", "Ephemeral")),
+    (("Container", "MStack"), ("Exec", "Ephemeral")),
+    (("Exec", "Boot"), ("Exec", "ProcessTwo")),
+    (("Network", "Bridge"), ("Network", "Zone")),
+    *((("Network", "NamespacePath"), ("Network", mode)) for mode in NETWORK_MODES[1:-1]),
+)
+
+
+def check_rules(spec: Spec) -> tuple[Problem, ...]:
+    """Every conflict in a spec."""
+    return (*_check_exclusive(spec), *_check_command(spec), *_check_network(spec), *_check_users(spec))
+
+
+def _check_exclusive(spec: Spec) -> Iterator[Problem]:
+    for first, second in _EXCLUSIVE:
+        one, other = spec.find(*first), spec.find(*second)
+        if one and other and one.values[-1] is not False and other.values[-1] is not False:
+            yield _conflict(other, f"excludes {_show(one)}", "keep one of them")
+
+
+def _check_command(spec: Spec) -> Iterator[Problem]:
+    ambient = spec.find("Exec", "AmbientCapability")
+    if ambient and boots(spec):
+        yield _conflict(ambient, "has no use for a container that boots", "set [Exec] Boot=no or remove it")
+    boot = spec.find("Exec", "Boot") or spec.find("Exec", "ProcessTwo")
+    if boot and not boots(spec) and not spec.find("Exec", "Parameters"):
+        message = "no command is given: a shell is started, which ends at once without a terminal"
+        yield _conflict(boot, message, "write [Exec] Parameters=COMMAND")._replace(severity="warning")
+    for key in ("SetCredential", "LoadCredential"):
+        yield from _check_unique(spec, "Exec", key, lambda value: value.partition(":")[0], "is set twice")
+    link = spec.find("Exec", "LinkJournal")
+    if link and link.values[-1] in ("host", "guest") and spec.flag("Exec", "Ephemeral", False):
+        yield _conflict(link, "excludes [Exec] Ephemeral=yes", "write LinkJournal=no or auto")
+
+
+def _check_network(spec: Spec) -> Iterator[Problem]:
+    port = spec.find("Network", "Port")
+    if port and not has_private_network(spec):
+        yield _conflict(port, "the container shares the host's network, no port can lead to it", "remove it")
+    yield from _check_unique(spec, "Network", "Port", _host_port, "forwards a port twice")
+
+
+def _host_port(value: str) -> str:
+    protocol, _, ports = value.rpartition("p:")
+    return f"{protocol or 'tc'}p:{ports.partition(':')[0]}"
+
+
+def _check_unique(
+    spec: Spec, section: str, key: str, identify: Callable[[str], str], message: str
+) -> Iterator[Problem]:
+    setting = spec.find(section, key)
+    seen: set[str] = set()
+    for value, place in zip(setting.values, setting.places, strict=True) if setting else ():
+        what = identify(str(value))
+        if what in seen:
+            yield Problem("conflict", place[0], f"{message}: {what}", "remove one", place[1], section, key)
+        seen.add(what)
+
+
+def _check_users(spec: Spec) -> Iterator[Problem]:
+    users = spec.text("Exec", "PrivateUsers", "pick")
+    for section, key in (("Files", "BindUser"), ("Exec", "PrivateUsersDelegate")):
+        setting = spec.find(section, key)
+        if setting and users == "no":
+            yield _conflict(
+                setting, "needs user ids of the container's own", "remove [Exec] PrivateUsers=no"
+            )
+    delegate = spec.find("Exec", "PrivateUsersDelegate")
+    if delegate and users not in ("managed", "no"):
+        yield _conflict(delegate, "needs managed user ids", "set [Exec] PrivateUsers=managed")
+    ownership = spec.find("Files", "PrivateUsersOwnership")
+    if ownership and ownership.values[-1] == "chown" and spec.flag("Files", "ReadOnly", False):
+        yield _conflict(ownership, "cannot change files under [Files] ReadOnly=yes", "write map")
+
+
+def _conflict(setting: Setting, message: str, hint: str) -> Problem:
+    path, line = setting.place
+    return Problem("conflict", path, message, hint, line, setting.section, setting.key)
+
+
+def _show(setting: Setting) -> str:
+    path, line = setting.place
+    return f"[{setting.section}] {setting.key}= of {path}:{line}"
