@@ -1,0 +1,48 @@
+"""What is known of the host without asking anybody: the version of its systemd."""
+
+import os
+import re
+
+from unitgen.model import Host
+from unitgen.schema import OLDEST_SYSTEMD
+
+# Debian since 11, Fedora, Arch, and older layouts.
+_LIBRARY_FOLDERS = ("usr/lib/systemd", "usr/lib64/systemd", "lib/systemd")
+_LIBRARY = re.compile(r"libsystemd-shared-(\d+)[.~-].*")
+
+
+def detect_host(root: str = "/") -> Host:
+    """The host below `root`, by the name of systemd's private library.
+
+    Only where that name tells nothing, and only for the running host, `systemd-nspawn --version` is asked;
+    else the oldest supported version is assumed, whose options all later ones have.
+    """
+    found = _find_version(root.rstrip("/"))
+    if not found and root.rstrip("/") == "":
+        # The one place where the generator may start a process, so subprocess is imported only here.
+        from unitgen.systemd import ask_version  # noqa: PLC0415
+
+        found = ask_version()
+    return Host(found or OLDEST_SYSTEMD)
+
+
+def _find_version(root: str) -> int:
+    versions = [0]
+    for folder in _list_library_folders(root):
+        for name in _list_names(folder):
+            match = _LIBRARY.fullmatch(name)
+            if match:
+                versions.append(int(match[1]))
+    return max(versions)
+
+
+def _list_library_folders(root: str) -> list[str]:
+    multiarch = [f"usr/lib/{name}/systemd" for name in _list_names(f"{root}/usr/lib") if "-linux-" in name]
+    return [f"{root}/{folder}" for folder in (*_LIBRARY_FOLDERS, *multiarch)]
+
+
+def _list_names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

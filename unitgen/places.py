@@ -1,0 +1,20 @@
+"""Where files are looked for. Imports nothing: the generator looks here at every boot of every host."""
+
+import os
+
+PLACES = ("/etc/unitgen", "/run/unitgen", "/usr/local/lib/unitgen", "/usr/lib/unitgen")
+"""Folders for configuration, strongest first."""
+FOLDERS = tuple(f"{place}/containers" for place in PLACES)
+SUFFIX = ".ini"
+TEMPLATES = "/etc/unitgen/templates"
+
+
+def any_spec(root: str) -> bool:
+    """True if a file name says that there may be something to do."""
+    for folder in FOLDERS:
+        try:
+            if any(name.endswith(SUFFIX) for name in os.listdir(root.rstrip("/") + folder)):
+                return True
+        except OSError:
+            continue
+    return False
