@@ -1,0 +1,143 @@
+"""A spec to the command line of systemd-nspawn(1), for the installed version."""
+
+import re
+from collections.abc import Iterable
+
+from unitgen.errors import Problem
+from unitgen.keys import KEYS
+from unitgen.model import Host, Setting, Spec
+from unitgen.schema import Key
+
+NETWORK_MODES = (
+    "Private",
+    "VirtualEthernet",
+    "VirtualEthernetExtra",
+    "Interface",
+    "MACVLAN",
+    "IPVLAN",
+    "Bridge",
+    "Zone",
+    "NamespacePath",
+)
+"""Any of these replaces the default network as a whole, as merge_settings() of nspawn.c has it."""
+
+_BASE = ("systemd-nspawn", "--quiet", "--keep-unit", "--settings=no")
+
+
+def build_command(spec: Spec, host: Host) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """The whole command line, and what the installed systemd cannot do.
+
+    `--settings=no` makes it the only truth: a .nspawn file beside the image changes nothing.
+    """
+    words = [*_BASE, f"--machine={spec.name}", *_choose_mode(spec), *_choose_users(spec)]
+    words += [*_choose_network(spec), *_choose_journal(spec)]
+    problems: list[Problem] = []
+    for row in KEYS.values():
+        setting = spec.find(*row.id)
+        if not setting or not row.option:
+            continue
+        fault = _check_version(row, setting, host)
+        problems += fault
+        if not fault:
+            words += _format_option(row, setting)
+    parameters = spec.texts("Exec", "Parameters")
+    if parameters:
+        words += ["--", *parameters]
+    return tuple(words), tuple(problems)
+
+
+def boots(spec: Spec) -> bool:
+    """True if PID 1 of the container is the tree's own init."""
+    return spec.flag("Exec", "Boot", not spec.flag("Exec", "ProcessTwo", False))
+
+
+def has_private_network(spec: Spec) -> bool:
+    """True if the container does not share the host's network."""
+    modes = [mode for mode in NETWORK_MODES if spec.find("Network", mode)]
+    flags = ("Private", "VirtualEthernet")
+    return not modes or any(mode not in flags or spec.flag("Network", mode, False) for mode in modes)
+
+
+def has_veth(spec: Spec) -> bool:
+    """True if a veth link that systemd-nspawn names leads from the host to the container."""
+    if any(spec.find("Network", mode) for mode in ("Bridge", "Zone")):
+        return True
+    default = not any(spec.find("Network", mode) for mode in NETWORK_MODES)
+    return spec.flag("Network", "VirtualEthernet", default)
+
+
+def _choose_mode(spec: Spec) -> Iterable[str]:
+    if boots(spec):
+        yield "--boot"
+        return
+    two = spec.flag("Exec", "ProcessTwo", False)
+    if two:
+        yield "--as-pid2"
+    if not spec.find("Exec", "KillSignal"):
+        # Without a signal systemd-nspawn kills the payload and reports failure. The stub init of --as-pid2
+        # powers off in order at SIGRTMIN+3 (src/nspawn/nspawn-stub-pid1.c); a command of its own expects
+        # what every service gets.
+        yield "--kill-signal=SIGRTMIN+3" if two else "--kill-signal=SIGTERM"
+
+
+def _choose_users(spec: Spec) -> Iterable[str]:
+    users = spec.text("Exec", "PrivateUsers")
+    chown = spec.find("Files", "PrivateUsersChown")
+    owned = chown or spec.find("Files", "PrivateUsersOwnership")
+    if users:
+        yield f"--private-users={users}"
+    else:
+        # -U is what the vendor's template has; it alone copes with a kernel without user namespaces.
+        yield "-U" if not owned else "--private-users=pick"
+    if chown and not spec.find("Files", "PrivateUsersOwnership"):
+        yield "--private-users-ownership=" + ("chown" if chown.values[-1] else "off")
+
+
+def _choose_network(spec: Spec) -> Iterable[str]:
+    if not any(spec.find("Network", mode) for mode in NETWORK_MODES):
+        yield "--network-veth"
+        return
+    if spec.flag("Network", "Private", False):
+        yield "--private-network"
+    if spec.flag("Network", "VirtualEthernet", False):
+        yield "--network-veth"
+
+
+def _choose_journal(spec: Spec) -> Iterable[str]:
+    # Up to 255 --ephemeral excludes every --link-journal=; without the option auto does the right thing.
+    if not spec.find("Exec", "LinkJournal") and not spec.flag("Exec", "Ephemeral", False):
+        yield "--link-journal=try-guest"
+
+
+def _check_version(row: Key, setting: Setting, host: Host) -> list[Problem]:
+    place = (row.section, row.name)
+    if row.since > host.systemd:
+        message = f"systemd {host.systemd} has no such option, {row.since} has"
+        hint = "remove it or upgrade systemd" if row.weakens else "it is left out"
+        severity = "error" if row.weakens else "warning"
+        path, line = setting.place
+        return [Problem("not-supported", path, message, hint, line, *place, severity)]
+    for raw, (path, line) in zip(setting.raw, setting.places, strict=True):
+        for token in re.split("([:, ])", raw):
+            needed = row.newer.get(token, 0)
+            if needed > host.systemd:
+                message = f"systemd {host.systemd} does not know {token!r} here, {needed} does"
+                hint = "write it another way or upgrade systemd"
+                return [Problem("not-supported", path, message, hint, line, *place)]
+    return []
+
+
+def _format_option(row: Key, setting: Setting) -> Iterable[str]:
+    for value in setting.values:
+        if isinstance(value, bool):
+            if "{}" in row.option:
+                yield row.option.replace("{}", "yes" if value else "no")
+            elif value:
+                yield row.option
+        elif isinstance(value, str):
+            yield row.option.replace("{}", value)
+        elif "{,}" in row.option:
+            yield row.option.replace("{,}", ",".join(value))
+        else:
+            for word in value:
+                yield row.option.replace("{}", word)

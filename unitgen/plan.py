@@ -1,0 +1,186 @@
+"""A spec to the files that make it a service: which templates, with which holes filled how."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from unitgen import escape
+from unitgen.errors import Problem
+from unitgen.escape import Text
+from unitgen.firewall import plan_hooks
+from unitgen.model import File, Host, Setting, Spec
+from unitgen.mounts import list_sources, read_bind
+from unitgen.native import DIRECTIVES, limits_container
+from unitgen.nspawn import boots, build_command
+
+DEPENDENCIES = ("After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts")
+_DEFAULT_TARGET = "machines.target"
+
+# Folders of device nodes to the group that DeviceAllow= takes in place of a path (/proc/devices).
+_DEVICE_GROUPS = {
+    "/dev/dri": "char-drm",
+    "/dev/snd": "char-alsa",
+    "/dev/input": "char-input",
+    "/dev/bus/usb": "char-usb_device",
+    "/dev/pts": "char-pts",
+    "/dev/mapper": "block-device-mapper",
+}
+_NO_DEVICES = ("/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/log", "/dev/disk")
+
+
+class Line(NamedTuple):
+    """`key=value` of a unit."""
+
+    key: str
+    value: Text
+
+
+class Rendering(NamedTuple):
+    """A file to be made from a template."""
+
+    path: str
+    template: str
+    holes: Mapping[str, object]
+
+
+class Plan(NamedTuple):
+    """All files of one container, and what the installed systemd cannot do of its spec."""
+
+    renderings: tuple[Rendering, ...]
+    links: tuple[File, ...]
+    problems: tuple[Problem, ...]
+
+
+def name_unit(machine: str) -> str:
+    """The service of a machine: what machinectl(1) starts, so its name is not escaped."""
+    return f"systemd-nspawn@{machine}.service"
+
+
+def plan_container(spec: Spec, host: Host) -> Plan:
+    """Everything that a sound spec becomes."""
+    command, problems = build_command(spec, host)
+    native, native_problems = _pass_native(spec, host)
+    unit = name_unit(spec.name)
+    holes: dict[str, object] = {
+        "machine": escape.plain(spec.name),
+        "source": escape.raw_path(spec.path),
+        "files": tuple(map(escape.comment, spec.files)),
+        "description": _describe(spec),
+        "unit_lines": (*_list_dependencies(spec), *_list_mounts(spec), *native["Unit"]),
+        "command": escape.quote_command(command),
+        "service_lines": (*_adapt_service(spec), *native["Service"], *_allow_devices(spec)),
+        "hooks": plan_hooks(spec),
+        "systemd": host.systemd,
+    }
+    renderings = [Rendering(f"{unit}.d/10-unitgen-override.conf", "override.conf", holes)]
+    if spec.text("Container", "Unit") == "full":
+        renderings.insert(0, Rendering(unit, "nspawn.service", holes))
+    return Plan(tuple(renderings), plan_links(spec), (*problems, *native_problems))
+
+
+def plan_stub(spec: Spec, problems: Iterable[Problem]) -> Plan:
+    """A service in place of a broken spec's: it fails to start and says why."""
+    messages = [problem.format() for problem in problems if problem.is_error]
+    script = 'printf "%s\\n" "$@" >&2; exit 78'
+    holes: dict[str, object] = {
+        "machine": escape.plain(spec.name),
+        "source": escape.raw_path(spec.path),
+        "first": escape.free_text(messages[0]),
+        "command": escape.quote_line(
+            ["/bin/sh", "-c", script, "unitgen", *map(escape.make_printable, messages)]
+        ),
+    }
+    rendering = Rendering(name_unit(spec.name), "stub.service", holes)
+    return Plan((rendering,), plan_links(spec), ())
+
+
+def plan_links(spec: Spec) -> tuple[File, ...]:
+    """Links that start the container at boot; none with Autostart=no."""
+    if not spec.flag("Container", "Autostart", True):
+        return ()
+    unit = name_unit(spec.name)
+    wanted = [
+        (target, kind)
+        for key, kind in (("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds"))
+        for target in " ".join(spec.texts("Install", key)).split()
+    ] or [(_DEFAULT_TARGET, "wants")]
+    links = [File(f"{target}.{kind}/{unit}", target=f"../{unit}") for target, kind in wanted]
+    if any(target == _DEFAULT_TARGET for target, _ in wanted):
+        # Some distributions install machines.target without enabling it.
+        vendor = f"/usr/lib/systemd/system/{_DEFAULT_TARGET}"
+        links.append(File(f"multi-user.target.wants/{_DEFAULT_TARGET}", target=vendor))
+    aliases = " ".join(spec.texts("Install", "Alias")).split()
+    return (*links, *(File(alias, target=unit) for alias in aliases))
+
+
+def _describe(spec: Spec) -> Text:
+    return escape.free_text(spec.text("Container", "Description") or f"Container {spec.name}")
+
+
+def _list_dependencies(spec: Spec) -> Iterator[Line]:
+    for key in DEPENDENCIES:
+        units = [name_unit(machine) for machine in spec.texts("Container", key)]
+        if units:
+            yield Line(key, Text(" ".join(units)))
+
+
+def list_host_paths(spec: Spec) -> tuple[str, ...]:
+    """Paths of the host that the container's image and mounts are at."""
+    places = [
+        spec.text("Container", key) for key in ("Directory", "Image", "MStack", "OCIBundle", "Template")
+    ]
+    for key in ("Bind", "BindReadOnly", "Overlay", "OverlayReadOnly"):
+        for value in spec.texts("Files", key):
+            places += list_sources(key, value)
+    return tuple(dict.fromkeys(filter(None, places)))
+
+
+def _list_mounts(spec: Spec) -> Iterator[Line]:
+    for path in list_host_paths(spec):
+        if path.split("/")[1] not in ("", "dev", "proc", "sys"):
+            yield Line("RequiresMountsFor", escape.quote_path(path))
+
+
+def _allow_devices(spec: Spec) -> Iterator[Line]:
+    # The template has DevicePolicy=closed: without this a bound node is there and cannot be opened.
+    binds = [
+        (read_bind(value).source, access)
+        for key, access in (("Bind", "rwm"), ("BindReadOnly", "r"))
+        for value in spec.texts("Files", key)
+    ]
+    image = spec.text("Container", "Image")
+    for path, access in [*binds, (image, "rwm")]:
+        path = path.rstrip("/")
+        if path.startswith("/dev/") and not path.startswith(_NO_DEVICES):
+            yield Line(
+                "DeviceAllow", Text(f"{_DEVICE_GROUPS.get(path) or escape.quote_path(path)} {access}")
+            )
+
+
+def _adapt_service(spec: Spec) -> Iterator[Line]:
+    if not boots(spec):
+        # 143: the command ended because of the SIGTERM that stops it, and says so as a shell would.
+        yield Line("SuccessExitStatus", Text("143"))
+
+
+def _pass_native(spec: Spec, host: Host) -> tuple[dict[str, list[Line]], list[Problem]]:
+    """[Unit] and [Service] as they are, without what the installed systemd does not know."""
+    lines: dict[str, list[Line]] = {"Unit": [], "Service": []}
+    problems: list[Problem] = []
+    for (section, name), setting in spec.settings.items():
+        if section not in DIRECTIVES:
+            continue
+        since = DIRECTIVES[section][name]
+        if since > host.systemd:
+            problems.append(_too_new(setting, since, host))
+        elif section in lines:
+            lines[section] += [Line(name, escape.native(str(value))) for value in setting.values]
+    return lines, problems
+
+
+def _too_new(setting: Setting, since: int, host: Host) -> Problem:
+    weakens = limits_container(setting.key)
+    message = f"systemd {host.systemd} has no such directive, {since} has"
+    hint = "remove it or upgrade systemd" if weakens else "it is left out"
+    path, line = setting.place
+    severity = "error" if weakens else "warning"
+    return Problem("not-supported", path, message, hint, line, setting.section, setting.key, severity)

@@ -1,0 +1,82 @@
+"""Templates to text. The only importer of jinja2."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateSyntaxError
+from jinja2 import TemplateError as JinjaError
+
+from unitgen.errors import TemplateError
+from unitgen.escape import Text, plain
+from unitgen.model import File
+from unitgen.places import TEMPLATES
+from unitgen.plan import Rendering
+from unitgen.tree import Masked, Refused, Tree
+
+_PACKAGED = os.path.join(os.path.dirname(__file__), "templates")
+_SUFFIX = ".j2"
+
+
+class Renderer:
+    """Renders the packaged templates, or those of the same name in /etc/unitgen/templates/ of `tree`."""
+
+    def __init__(self, tree: Tree | None) -> None:
+        self._tree = tree
+        self._environment = Environment(
+            loader=FunctionLoader(self._load),
+            undefined=StrictUndefined,
+            finalize=_accept_text,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._environment.filters["name"] = plain
+
+    def render_files(self, renderings: Iterable[Rendering]) -> tuple[File, ...]:
+        """The files of a plan. Raises TemplateError."""
+        return tuple(File(item.path, self._render(item.template, item.holes)) for item in renderings)
+
+    def _render(self, template: str, holes: Mapping[str, object]) -> str:
+        try:
+            return self._environment.get_template(template).render(holes)
+        except TemplateSyntaxError as error:
+            raise TemplateError(error.filename or template, error.lineno, error.message or "") from error
+        except (JinjaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            path, line = _locate(template)
+            raise TemplateError(path, line, str(error)) from error
+
+    def _load(self, template: str) -> tuple[str, str, Callable[[], bool]] | None:
+        site = f"{TEMPLATES}/{template}{_SUFFIX}"
+        if self._tree and self._tree.exists(site):
+            try:
+                return self._tree.read_file(site).decode(), site, lambda: True
+            except Masked:
+                pass
+            except Refused as refused:
+                raise TemplateError(site, 0, refused.problem.message) from refused
+            except UnicodeDecodeError as error:
+                raise TemplateError(site, 0, f"byte {error.start} is not UTF-8") from error
+        path = os.path.join(_PACKAGED, template + _SUFFIX)
+        with open(path, encoding="utf-8") as file:
+            return file.read(), path, lambda: True
+
+
+def _accept_text(value: object) -> object:
+    """Let only escaped text into a unit: a bare string in a hole is an error in the template."""
+    if not isinstance(value, Text):
+        raise TypeError(f"{value!r} is not escaped for a unit: use the name filter, or a hole as it is")
+    return value
+
+
+def _locate(template: str) -> tuple[str, int]:
+    """Path and line of the innermost template in the traceback that is being handled."""
+    path, line = template, 0
+    traceback = sys.exc_info()[2]
+    while traceback:
+        filename = traceback.tb_frame.f_code.co_filename
+        if filename.endswith(_SUFFIX):
+            path, line = filename, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return path, line
