@@ -1,0 +1,58 @@
+"""unitgen check: everything that is wrong, with file, line and remedy."""
+
+import argparse
+import json
+import os
+
+from unitgen.cli.selection import select_outcomes
+from unitgen.errors import Problem, has_errors
+from unitgen.host import detect_host
+from unitgen.pipeline import Outcome
+from unitgen.presence import check_presence
+from unitgen.tree import Tree
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check all specs, or the named ones; a file need not be in its place yet."""
+    host = detect_host(arguments.root)
+    chosen, everything = select_outcomes(arguments.root, arguments.what, host)
+    tree = Tree(arguments.root)
+    machines = {outcome.source.name for outcome in everything if not outcome.source.masked}
+    found = [(outcome, _collect(outcome, tree, machines)) for outcome in chosen]
+    if arguments.json:
+        containers = [_describe(outcome, problems) for outcome, problems in found]
+        print(json.dumps({"systemd": host.systemd, "containers": containers}, indent=2))
+    else:
+        _print(found)
+    return int(any(has_errors(problems) for _, problems in found))
+
+
+def _collect(outcome: Outcome, tree: Tree, machines: set[str]) -> tuple[Problem, ...]:
+    if outcome.source.masked:
+        return ()
+    return (*outcome.problems, *check_presence(outcome.spec, tree, machines))
+
+
+def _describe(outcome: Outcome, problems: tuple[Problem, ...]) -> dict[str, object]:
+    return {
+        "name": outcome.source.name,
+        "path": outcome.source.path,
+        "state": _state(outcome, problems),
+        "problems": [problem._asdict() for problem in problems],
+    }
+
+
+def _state(outcome: Outcome, problems: tuple[Problem, ...]) -> str:
+    return outcome._replace(problems=problems).state
+
+
+def _print(found: list[tuple[Outcome, tuple[Problem, ...]]]) -> None:
+    for _, problems in found:
+        for problem in problems:
+            print(problem.format())
+    states = [_state(outcome, problems) for outcome, problems in found]
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
+    noun = "spec" if len(states) == 1 else "specs"
+    print(f"{len(states)} {noun}{': ' + ', '.join(counts) if counts else ''}")
+    if not states:
+        print(f"no spec in {os.path.join('/etc/unitgen/containers', '')}")

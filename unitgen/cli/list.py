@@ -1,0 +1,42 @@
+"""unitgen list: the specs, their state, and which file of a name counts."""
+
+import argparse
+import json
+
+from unitgen.pipeline import Outcome, run_pipeline
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a table, or JSON."""
+    outcomes = run_pipeline(arguments.root)
+    rows = [_describe(outcome) for outcome in outcomes]
+    if arguments.json:
+        print(json.dumps({"containers": rows}, indent=2))
+        return 0
+    cells = [("NAME", "STATE", "AUTOSTART", "SOURCE")]
+    cells += [(str(row["name"]), str(row["state"]), _autostart(row), _source(row)) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(3)]
+    for line in cells:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]))
+    return 0
+
+
+def _describe(outcome: Outcome) -> dict[str, object]:
+    source = outcome.source
+    return {
+        "name": source.name,
+        "state": outcome.state,
+        "autostart": not source.masked and outcome.spec.flag("Container", "Autostart", True),
+        "source": source.path,
+        "shadowed": list(source.shadowed),
+    }
+
+
+def _autostart(row: dict[str, object]) -> str:
+    return "yes" if row["autostart"] else "no"
+
+
+def _source(row: dict[str, object]) -> str:
+    shadowed = row["shadowed"]
+    hides = f" (hides {', '.join(shadowed)})" if isinstance(shadowed, list) and shadowed else ""
+    return f"{row['source']}{hides}"

@@ -1,0 +1,38 @@
+"""Reports problems where a generator can: in the kernel's log, else on standard error."""
+
+import os
+import stat
+import sys
+
+_ERROR, _WARNING = 27, 28  # facility daemon (3 << 3), levels err and warning
+_LONGEST = 900  # a record is at most 1024 bytes with what the kernel adds (printk.c)
+
+
+def report(lines: list[tuple[str, bool]]) -> None:
+    """Log lines, each with whether it is an error; one record a line.
+
+    systemd gives system generators /dev/null as standard error, so what comes from its run goes to the
+    kernel's log, which journald reads. SYSTEMD_EXEC_PID (248) tells that run from one by hand.
+    """
+    fd = _open_kmsg() if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()) else -1
+    for text, is_error in lines:
+        if fd < 0:
+            print(f"unitgen: {text}", file=sys.stderr)  # noqa: T201 - by hand, this is the log
+            continue
+        level = _ERROR if is_error else _WARNING
+        record = f"<{level}>unitgen[{os.getpid()}]: {text}".encode("utf-8", "replace")
+        os.write(fd, record[:_LONGEST])
+    if fd >= 0:
+        os.close(fd)
+
+
+def _open_kmsg() -> int:
+    # Without O_CREAT: in containers there is no such device, and a file of that name would be made.
+    try:
+        fd = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return -1
+    if stat.S_ISCHR(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return -1
