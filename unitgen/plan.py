@@ -67,7 +67,7 @@ def plan_container(spec: Spec, host: Host) -> Plan:
         "description": _describe(spec),
         "unit_lines": (*_list_dependencies(spec), *_list_mounts(spec), *native["Unit"]),
         "command": escape.quote_command(command),
-        "service_lines": (*_adapt_service(spec), *native["Service"], *_allow_devices(spec)),
+        "service_lines": (*_adapt_service(spec, host), *native["Service"], *_allow_devices(spec)),
         "hooks": plan_hooks(spec),
         "systemd": host.systemd,
     }
@@ -156,7 +156,11 @@ def _allow_devices(spec: Spec) -> Iterator[Line]:
             )
 
 
-def _adapt_service(spec: Spec) -> Iterator[Line]:
+def _adapt_service(spec: Spec, host: Host) -> Iterator[Line]:
+    if host.systemd < 258:
+        # A guest, and the stub init of ProcessTwo=, give their own processes 90 s to stop. With the same time
+        # here the stop of a slow one ends as a failure, so 258 raised it in the vendor's template.
+        yield Line("TimeoutSec", Text("2min"))
     if not boots(spec):
         # 143: the command ended because of the SIGTERM that stops it, and says so as a shell would.
         yield Line("SuccessExitStatus", Text("143"))
