@@ -247,6 +247,11 @@ _QUOTED = re.compile(
 )
 
 
+def is_single(directive: str) -> bool:
+    """True if a later value replaces an earlier one; of the directives not checked here systemd knows."""
+    return directive in _CHECKS
+
+
 def limits_container(directive: str) -> bool:
     """True if a container that starts without the directive is weaker than its spec says."""
     return bool(_LIMITS.fullmatch(directive))

@@ -34,11 +34,11 @@ def build_command(spec: Spec, host: Host) -> tuple[tuple[str, ...], tuple[Proble
     problems: list[Problem] = []
     for row in KEYS.values():
         setting = spec.find(*row.id)
-        if not setting or not row.option:
+        if not setting:
             continue
         fault = _check_version(row, setting, host)
         problems += fault
-        if not fault:
+        if row.option and not fault:
             words += _format_option(row, setting)
     parameters = spec.texts("Exec", "Parameters")
     if parameters:

@@ -6,7 +6,7 @@ from unitgen.errors import BadValue, Problem
 from unitgen.ini import Assignment, Document, Section, parse_document
 from unitgen.keys import KEYS, SECTIONS
 from unitgen.model import Setting, Spec, Value
-from unitgen.native import DIRECTIVES, REFUSED, RENAMED, check_directive
+from unitgen.native import DIRECTIVES, REFUSED, RENAMED, check_directive, is_single
 from unitgen.schema import Key
 from unitgen.sources import Source
 from unitgen.suggestion import suggest
@@ -118,7 +118,8 @@ def _apply_native(assignment: Assignment, settings: _Settings) -> list[Problem]:
         return [*problems, _problem(assignment, "bad-value", str(error), error.hint)]
     fresh = _setting(section, name, value, assignment)._replace(raw=(value,))
     # An empty assignment resets what came before, here and in the unit: it is passed on as well.
-    settings[section, name] = _append(settings.get((section, name)), fresh) if value else fresh
+    before = None if not value or is_single(name) else settings.get((section, name))
+    settings[section, name] = _append(before, fresh)
     return problems
 
 

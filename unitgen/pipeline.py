@@ -76,7 +76,7 @@ class Workshop:
     def _make_stub(self, spec: Spec, problems: tuple[Problem, ...]) -> tuple[File, ...]:
         if any(problem.code == "bad-name" for problem in problems):
             return ()  # there is no unit of such a name
-        plan = plan_stub(spec, problems)
+        plan = plan_stub(spec, self._host, problems)
         return (*self._stub_renderer.render_files(plan.renderings), *plan.links)
 
 

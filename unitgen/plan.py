@@ -74,10 +74,10 @@ def plan_container(spec: Spec, host: Host) -> Plan:
     renderings = [Rendering(f"{unit}.d/10-unitgen-override.conf", "override.conf", holes)]
     if spec.text("Container", "Unit") == "full":
         renderings.insert(0, Rendering(unit, "nspawn.service", holes))
-    return Plan(tuple(renderings), plan_links(spec), (*problems, *native_problems))
+    return Plan(tuple(renderings), plan_links(spec, host), (*problems, *native_problems))
 
 
-def plan_stub(spec: Spec, problems: Iterable[Problem]) -> Plan:
+def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     """A service in place of a broken spec's: it fails to start and says why."""
     messages = [problem.format() for problem in problems if problem.is_error]
     script = 'printf "%s\\n" "$@" >&2; exit 78'
@@ -90,10 +90,10 @@ def plan_stub(spec: Spec, problems: Iterable[Problem]) -> Plan:
         ),
     }
     rendering = Rendering(name_unit(spec.name), "stub.service", holes)
-    return Plan((rendering,), plan_links(spec), ())
+    return Plan((rendering,), plan_links(spec, host), ())
 
 
-def plan_links(spec: Spec) -> tuple[File, ...]:
+def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
     """Links that start the container at boot; none with Autostart=no."""
     if not spec.flag("Container", "Autostart", True):
         return ()
@@ -101,6 +101,7 @@ def plan_links(spec: Spec) -> tuple[File, ...]:
     wanted = [
         (target, kind)
         for key, kind in (("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds"))
+        if DIRECTIVES["Install"][key] <= host.systemd
         for target in " ".join(spec.texts("Install", key)).split()
     ] or [(_DEFAULT_TARGET, "wants")]
     links = [File(f"{target}.{kind}/{unit}", target=f"../{unit}") for target, kind in wanted]
@@ -158,8 +159,8 @@ def _allow_devices(spec: Spec) -> Iterator[Line]:
 
 def _adapt_service(spec: Spec, host: Host) -> Iterator[Line]:
     if host.systemd < 258:
-        # A guest, and the stub init of ProcessTwo=, give their own processes 90 s to stop. With the same time
-        # here the stop of a slow one ends as a failure, so 258 raised it in the vendor's template.
+        # A guest, and the stub init of ProcessTwo=, give their own processes 90 s to stop. With the same
+        # time here the stop of a slow one ends as a failure, so 258 raised it in the vendor's template.
         yield Line("TimeoutSec", Text("2min"))
     if not boots(spec):
         # 143: the command ended because of the SIGTERM that stops it, and says so as a shell would.

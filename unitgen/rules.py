@@ -1,11 +1,15 @@
 """Settings of one spec that exclude or need each other, as verify_arguments() of nspawn.c has it."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from unitgen.errors import Problem
 from unitgen.model import Setting, Spec
 from unitgen.nspawn import NETWORK_MODES, boots, has_private_network
 
+_UNIT_NAME = re.compile(
+    r"[A-Za-z0-9:_.\\@-]+\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
+)
 _EXCLUSIVE = (
     (("Container", "Directory"), ("Container", "Image")),
     (("Container", "Directory"), ("Container", "MStack")),
@@ -22,7 +26,8 @@ _EXCLUSIVE = (
 
 def check_rules(spec: Spec) -> tuple[Problem, ...]:
     """Every conflict in a spec."""
-    return (*_check_exclusive(spec), *_check_command(spec), *_check_network(spec), *_check_users(spec))
+    checks = (_check_exclusive, _check_command, _check_network, _check_users, _check_install)
+    return tuple(problem for check in checks for problem in check(spec))
 
 
 def _check_exclusive(spec: Spec) -> Iterator[Problem]:
@@ -85,6 +90,25 @@ def _check_users(spec: Spec) -> Iterator[Problem]:
     ownership = spec.find("Files", "PrivateUsersOwnership")
     if ownership and ownership.values[-1] == "chown" and spec.flag("Files", "ReadOnly", False):
         yield _conflict(ownership, "cannot change files under [Files] ReadOnly=yes", "write map")
+
+
+def _check_install(spec: Spec) -> Iterator[Problem]:
+    for key in ("WantedBy", "RequiredBy", "UpheldBy", "Alias"):
+        setting = spec.find("Install", key)
+        for value, (path, line) in zip(setting.values, setting.places, strict=True) if setting else ():
+            for unit in str(value).split():
+                fault = _find_fault(key, unit, spec.name)
+                if fault:
+                    yield Problem("bad-value", path, *fault, line, "Install", key)
+
+
+def _find_fault(key: str, unit: str, machine: str) -> tuple[str, str] | None:
+    if not _UNIT_NAME.fullmatch(unit) or len(unit) > 255:
+        return f"{unit!r} is not the name of a unit", "write a name like multi-user.target"
+    if key == "Alias" and not unit.endswith(f"@{machine}.service"):
+        # systemd takes an alias of an instance only with the same instance string (tried on 247 to 262).
+        return f"{unit!r} cannot stand for an instance", f"write PREFIX@{machine}.service"
+    return None
 
 
 def _conflict(setting: Setting, message: str, hint: str) -> Problem:

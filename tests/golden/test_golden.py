@@ -1,0 +1,75 @@
+"""Whole trees in, whole trees out, byte for byte."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GOLDEN, GOLDEN_CASES, copy_root, read_tree
+from unitgen.host import detect_host
+from unitgen.keys import KEYS
+from unitgen.pipeline import run_pipeline, write_outcomes
+from unitgen.systemd import ask_version
+
+
+@pytest.mark.parametrize("case", GOLDEN_CASES)
+def test_golden(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Emitted files and reported problems of a case."""
+    root, out = copy_root(case, tmp_path), tmp_path / "out"
+    outcomes = run_pipeline(str(root))
+    assert write_outcomes(outcomes, str(out)) == ()
+    report = "".join(f"{problem.format()}\n" for outcome in outcomes for problem in outcome.problems)
+    expected, expected_report = GOLDEN / case / "expected", GOLDEN / case / "report"
+    if request.config.getoption("--update-golden"):
+        shutil.rmtree(expected, ignore_errors=True)
+        shutil.copytree(out, expected, symlinks=True)
+        expected_report.unlink(missing_ok=True)
+        if report:
+            expected_report.write_text(report)
+    assert report == (expected_report.read_text() if expected_report.exists() else "")
+    assert read_tree(out) == read_tree(expected)
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_same_bytes_under_any_hash_seed(seed: str, tmp_path: Path) -> None:
+    """The generator itself, as a process of its own, under two hash seeds and another locale."""
+    script = "import sys; from unitgen.generator import main; sys.exit(main(sys.argv[:2], sys.argv[2]))"
+    environment = os.environ | {"PYTHONHASHSEED": seed, "LC_ALL": "C", "LANG": "C"}
+    for case in GOLDEN_CASES:
+        root, out = copy_root(case, tmp_path / case), tmp_path / case / "out"
+        command = [sys.executable, "-c", script, str(out), str(root)]
+        subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60)
+        assert read_tree(out) == read_tree(GOLDEN / case / "expected"), case
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("case", GOLDEN_CASES)
+def test_systemd_analyze_verify_is_silent(case: str, tmp_path: Path) -> None:
+    """systemd has nothing to say against any unit; newer ones are verified in the booted hosts."""
+    if detect_host(str(GOLDEN / case / "root")).systemd > ask_version():
+        pytest.skip("made for a newer systemd than this machine's")
+    expected = GOLDEN / case / "expected"
+    units = sorted({path.name.removesuffix(".d") for path in expected.glob("systemd-nspawn@*.service*")})
+    command = ["systemd-analyze", "verify", "--man=no", *units]
+    environment = os.environ | {"SYSTEMD_UNIT_PATH": f"{expected}:"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_every_key_has_a_golden_case() -> None:
+    """A key without a case is not done."""
+    specs = [
+        path.read_bytes().decode("utf-8-sig") for path in GOLDEN.glob("*/root/**/*.ini") if path.is_file()
+    ]
+    used = {line.partition("=")[0].strip() for spec in specs for line in spec.splitlines() if "=" in line}
+    assert {key for _, key in KEYS} <= used
+
+
+def test_every_option_is_emitted_in_a_golden_case() -> None:
+    """The option of every row stands in some expected command line."""
+    emitted = "".join(path.read_text() for path in GOLDEN.glob("*/expected/**/*.conf"))
+    missing = [row.option for row in KEYS.values() if row.option.partition("{")[0] not in emitted]
+    assert missing == []
