@@ -2,7 +2,11 @@
 
 from typing import NamedTuple
 
-# Stable names: scripts and `unitgen check --json` rely on them, docs/unitgen.ini.md lists them.
+from unitgen.escape import make_printable
+
+_LONGEST_PART = 240  # characters; a line of the kernel's log takes about 1000 bytes
+
+# Stable names: scripts and `unitgen check --json` rely on them, docs/unitgen.ini.5.md lists them.
 CODES = {
     "syntax": "a line that is neither a section, a key with a value, nor a comment",
     "encoding": "bytes that are not UTF-8, or a character that systemd refuses in a unit",
@@ -50,13 +54,21 @@ class Problem(NamedTuple):
         return self.severity == "error"
 
     def format(self) -> str:
-        """One line: `path:line: severity: [Section] Key=: message; hint [code]`."""
+        """One line: `path:line: severity: [Section] Key=: message; hint [code]`.
+
+        Whatever a spec or a file name holds, the line is printable, and the parts it quotes are cut.
+        """
         place = f"{self.path}:{self.line}" if self.line else self.path
-        subject = f"[{self.section}] " if self.section else ""
-        subject += f"{self.key}=: " if self.key else ": " if subject else ""
-        subject = subject.replace(" : ", ": ")
-        hint = f"; {self.hint}" if self.hint else ""
-        return f"{place}: {self.severity}: {subject}{self.message}{hint} [{self.code}]"
+        names = [f"[{_cut(self.section)}]"] if self.section else []
+        names += [f"{_cut(self.key)}="] if self.key else []
+        subject = f"{' '.join(names)}: " if names else ""
+        hint = f"; {_cut(self.hint)}" if self.hint else ""
+        text = f"{place}: {self.severity}: {subject}{_cut(self.message)}{hint} [{self.code}]"
+        return make_printable(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_PART else f"{text[:_LONGEST_PART]}..."
 
 
 class BadValue(ValueError):

@@ -48,10 +48,10 @@ def _quote(text: str, dollar: str) -> str:
 
 def quote_word(word: str) -> Text:
     """One argument of an Exec line; arrives byte for byte. Raises ValueError for what cannot be passed."""
-    if _SAFE_WORD.fullmatch(word):
-        return Text(word)
     if len(word.encode("utf-8", "surrogatepass")) >= _MAX_WORD:
         raise ValueError("longer than 128 KiB, the kernel's limit for one argument")
+    if _SAFE_WORD.fullmatch(word):
+        return Text(word)
     return Text(_quote(word, "$$"))
 
 
@@ -89,7 +89,7 @@ def free_text(text: str) -> Text:
 
 def comment(text: str) -> Text:
     """Text after a `#`: one line, whatever it holds."""
-    return Text("".join(" " if char < " " or char == "\x7f" else char for char in text))
+    return Text(make_printable(text))
 
 
 def native(value: str) -> Text:
@@ -118,5 +118,5 @@ def _refuse_controls(text: str) -> None:
 
 
 def make_printable(text: str) -> str:
-    """A message that may quote anything as one that can be an argument: what cannot becomes U+FFFD."""
-    return FORBIDDEN.sub("�", text)[:4096]
+    """Text that may quote anything as one line that can be written: what cannot becomes U+FFFD."""
+    return FORBIDDEN.sub("�", text)

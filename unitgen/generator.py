@@ -19,13 +19,16 @@ def main(argv: list[str], root: str = "/") -> int:
         return 2
     if not any_spec(root):
         return 0
-    from unitgen.pipeline import run_pipeline, write_outcomes
+    from unitgen.kmsg import report
 
-    outcomes = run_pipeline(root)
-    problems = [problem for outcome in outcomes for problem in outcome.problems]
-    problems += write_outcomes(outcomes, argv[1])
+    try:
+        from unitgen.pipeline import run_pipeline, write_result
+
+        result = run_pipeline(root)
+        problems = [*result.problems, *write_result(result, argv[1])]
+    except Exception as error:  # systemd gives it /dev/null: a traceback would be seen by nobody
+        report([(f"no container has been set up: {type(error).__name__}: {error}", True)])
+        return 1
     if problems:
-        from unitgen.kmsg import report
-
         report([(problem.format(), problem.is_error) for problem in problems])
     return int(any(problem.is_error for problem in problems))

@@ -16,6 +16,9 @@ from unitgen.escape import FORBIDDEN
 
 MAX_LINE = 1024 * 1024  # systemd: LONG_LINE_MAX
 MAX_FILE = 4 * MAX_LINE
+MAX_PROBLEMS = 100
+MAX_SETTINGS = 10_000
+_BLANKS = " \t"
 _GUARD = "|"
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -66,7 +69,8 @@ def parse_document(data: bytes, path: str) -> Document:
             value = guarded.removeprefix(_GUARD)
             assignments.append(Assignment(name, key, value, path, int(number)))
             problems += _check_inline_comment(assignments[-1])
-    return Document(tuple(sections), tuple(assignments), tuple(sorted(problems, key=lambda p: p.line)))
+    problems.sort(key=lambda problem: problem.line)
+    return Document(tuple(sections), tuple(assignments), tuple(problems[:MAX_PROBLEMS]))
 
 
 def _decode_lines(data: bytes, path: str, problems: list[Problem]) -> list[_Line]:
@@ -114,26 +118,31 @@ def _decode_line(raw: bytes) -> tuple[tuple[str, str, str] | None, str]:
 def _join_continued(lines: list[_Line]) -> list[_Line]:
     """Join lines that end in an odd number of backslashes; comments in between are skipped."""
     joined: list[_Line] = []
-    pending: _Line | None = None
-    for line in lines:
-        if (not line.text.strip() and pending is None) or line.text.lstrip().startswith(("#", ";")):
+    parts: list[str] = []
+    first = 0
+    for number, text in lines:
+        bare = text.strip(_BLANKS)
+        if bare.startswith(("#", ";")) or not (bare or parts):
             continue
-        whole = _Line(pending.number, pending.text + line.text) if pending else line
-        trailing = len(whole.text) - len(whole.text.rstrip("\\"))
-        if trailing % 2:
-            pending = whole._replace(text=whole.text[:-1] + " ")
+        first = first if parts else number
+        if (len(text) - len(text.rstrip("\\"))) % 2:
+            parts.append(text[:-1] + " ")
         else:
-            joined.append(whole)
-            pending = None
-    return [*joined, pending] if pending else joined
+            joined.append(_Line(first, "".join([*parts, text])))
+            parts = []
+    return [*joined, _Line(first, "".join(parts))] if parts else joined
 
 
 def _bridge(lines: list[_Line], path: str, problems: list[Problem]) -> list[str]:
     """The same lines in configobj's dialect; lines that are no syntax become problems."""
     bridged: list[str] = []
     in_section = skipping = False
+    if len(lines) > MAX_SETTINGS:
+        message = f"the file has more than {MAX_SETTINGS} settings"
+        problems.append(Problem("too-long", path, message, "shorten it", lines[MAX_SETTINGS].number))
+        lines = []
     for number, raw in lines:
-        text = raw.strip()
+        text = raw.strip(_BLANKS)
         fault = _find_fault(text, in_section or skipping)
         if fault:
             problems.append(Problem("syntax", path, *fault, number))
@@ -144,12 +153,14 @@ def _bridge(lines: list[_Line], path: str, problems: list[Problem]) -> list[str]
                 bridged.append(f"[{text[1:-1].strip()}:{number}]")
         elif not fault and in_section:
             key, _, value = text.partition("=")
-            bridged.append(f"{key.rstrip()}:{number}={_GUARD}{value.strip()}")
+            bridged.append(f"{key.rstrip(_BLANKS)}:{number}={_GUARD}{value.strip(_BLANKS)}")
     return bridged
 
 
 def _find_fault(text: str, in_section: bool) -> tuple[str, str] | None:
     shown = text if len(text) <= 40 else text[:40] + "..."
+    if len(text) > MAX_LINE:
+        return "the continued line is longer than 1 MiB, the most systemd reads", "shorten it"
     if text.startswith("["):
         if text.endswith("]") and _is_name(text[1:-1].strip()):
             return None

@@ -5,6 +5,7 @@ The parser, the unknown-key error, the command line of systemd-nspawn, the man p
 
 from collections.abc import Mapping
 
+from unitgen.errors import BadValue
 from unitgen.interfaces import INTERFACE, PAIR, PAIRS, PORT, ZONE
 from unitgen.mounts import BIND, OVERLAY, TMPFS
 from unitgen.schema import Key
@@ -42,11 +43,9 @@ def _enum(name: str, *values: str, boolean: bool = False) -> Type:
 
 
 def _parse_uid_range(text: str) -> str:
-    words = text.split(":")
-    parse_uid = parse_number(0, 2**32 - 2)
-    if len(words) > 2:
-        parse_uid(text)
-    return ":".join(map(parse_uid, words))
+    first, colon, length = text.partition(":")
+    uid = parse_number(0, 2**32 - 3)(first)
+    return f"{uid}:{parse_number(1, 2**32 - 2)(length)}" if colon else uid
 
 
 _PRIVATE_USERS = Type(
@@ -205,7 +204,7 @@ EXEC = (
     Key(
         "Exec",
         "RestrictAddressFamilies",
-        Type("address families", lambda text: " ".join(map(_parse_family, text.split()))),
+        Type("address families", lambda text: _parse_families(text)),
         "Socket address families to allow.",
         "--restrict-address-families={}",
         since=261,
@@ -391,7 +390,13 @@ FILES = (
         since=249,
     ),
     Key(
-        "Files", "BindUserShell", _SHELL, "The shell of BindUser= users.", "--bind-user-shell={}", since=258
+        "Files",
+        "BindUserShell",
+        _SHELL,
+        "The shell of BindUser= users.",
+        "--bind-user-shell={}",
+        since=258,
+        weakens=True,
     ),
     Key(
         "Files",
@@ -405,7 +410,7 @@ FILES = (
     Key(
         "Files",
         "RootHash",
-        Type("hash or path", lambda text: parse_path(text) if text.startswith("/") else _parse_hash(text)),
+        Type("hash", lambda text: _parse_hash(text)),
         "The dm-verity root hash of Image=.",
         "--root-hash={}",
     ),
@@ -428,6 +433,11 @@ FILES = (
     ),
 )
 
+# address_families(7), what containers have a use for.
+_FAMILIES = frozenset(
+    """AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_VSOCK AF_ALG AF_BLUETOOTH AF_CAN AF_KEY AF_TIPC
+    AF_XDP AF_QIPCRTR AF_PPPOX AF_RDS AF_NFC AF_ISDN AF_IEEE802154""".split()
+)
 _PAIR_NEWER = {":": 254}
 
 NETWORK = (
@@ -492,15 +502,23 @@ FIREWALL = (
 
 
 def _parse_family(text: str) -> str:
-    family = text.removeprefix("~")
-    if family != "none" and (not family.startswith("AF_") or not family[3:].isalnum()):
-        return choice("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "none")(text)
+    if text not in _FAMILIES:
+        hint = f"write {', '.join(sorted(_FAMILIES))}"
+        raise BadValue(f"{text!r} is not an address family", hint)
     return text
+
+
+def _parse_families(text: str) -> str:
+    negated = "~" if text.startswith("~") else ""
+    names = text.removeprefix("~").split()
+    if names == ["none"] and not negated:
+        return "none"
+    return negated + " ".join(map(_parse_family, names))
 
 
 def _parse_hash(text: str) -> str:
     if len(text) < 32 or len(text) % 2 or not set(text) <= set("0123456789abcdefABCDEF"):
-        choice("64 hexadecimal digits", "an absolute path")(text)
+        raise BadValue(f"{text!r} is not a hash", "write its hexadecimal digits, 64 for SHA-256")
     return text
 
 

@@ -88,6 +88,9 @@ def parse_overlay(text: str) -> str:
         raise BadValue(f"{text!r} names too few directories", "write LOWER:UPPER:DESTINATION")
     destination = parse_path(fields[-1])
     sources = fields[:-1] if len(fields) > 2 else fields
+    if not all(sources[:-1]) or (len(fields) == 2 and not fields[0]):
+        # Only the upper directory may be empty: then it is a scratch one.
+        raise BadValue(f"{text!r} leaves a lower directory empty", "write LOWER:UPPER:DESTINATION")
     for source in sources:
         _check_source(source)
         if source and any(char in source for char in ":,\\"):
@@ -98,6 +101,13 @@ def parse_overlay(text: str) -> str:
     if destination == "/":
         raise BadValue("the root directory cannot be overlaid", "use Volatile=overlay")
     return text
+
+
+def find_target(section_key: str, value: str) -> str:
+    """Where in the container a parsed value of [Files] `section_key` is mounted."""
+    if section_key in ("Bind", "BindReadOnly"):
+        return parse_path(read_bind(value).destination.removeprefix("+"))
+    return parse_path(split_fields(value)[0]) if section_key == "TemporaryFileSystem" else parse_path(value)
 
 
 def list_sources(section_key: str, value: str) -> tuple[str, ...]:

@@ -8,19 +8,9 @@ that limit a container are checked, and those that would break the service are r
 import re
 from collections.abc import Callable, Mapping
 
+from unitgen.directives import LISTS, SINGLE
 from unitgen.errors import BadValue
-from unitgen.model import Value
-from unitgen.values import (
-    choice,
-    parse_boolean,
-    parse_cpus,
-    parse_limit,
-    parse_number,
-    parse_percent,
-    parse_span,
-    parse_tasks,
-    split_words,
-)
+from unitgen.values import parse_number
 
 _CONDITIONS = """ACPower Architecture CPUFeature CPUPressure CPUs Capability ControlGroupController
 Credential DirectoryNotEmpty Environment FileIsExecutable FileNotEmpty Firmware FirstBoot Group Host
@@ -149,6 +139,13 @@ REFUSED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Service", "RootMStack"): (_NSPAWN_ITSELF, "use [Container] MStack="),
     ("Service", "RootEphemeral"): (_NSPAWN_ITSELF, "use [Exec] Ephemeral="),
     ("Service", "RootHash"): (_NSPAWN_ITSELF, "use [Files] RootHash="),
+    ("Service", "RootHashSignature"): (_NSPAWN_ITSELF, "use [Files] RootHashSignature="),
+    ("Service", "RootImageOptions"): (_NSPAWN_ITSELF, "remove it"),
+    ("Service", "RootImagePolicy"): (_NSPAWN_ITSELF, "use [Files] ImagePolicy="),
+    ("Service", "RootDirectoryStartOnly"): (_NSPAWN_ITSELF, "remove it"),
+    ("Service", "UserNamespacePath"): (_NSPAWN_ITSELF, "use [Exec] PrivateUsers="),
+    ("Service", "IPCNamespacePath"): (_NSPAWN_ITSELF, "remove it"),
+    ("Service", "PrivateIPC"): (_NSPAWN_ITSELF, "remove it"),
     ("Service", "RootVerity"): (_NSPAWN_ITSELF, "use [Files] RootVerity="),
     ("Service", "PrivateNetwork"): (_NSPAWN_ITSELF, "use [Network] Private="),
     ("Service", "NetworkNamespacePath"): (_NSPAWN_ITSELF, "use [Network] NamespacePath="),
@@ -201,55 +198,21 @@ RENAMED: Mapping[tuple[str, str], tuple[str, Callable[[str], str]]] = {
 }
 """Old directives to their successor and the translation of the value."""
 
-_RESTART = choice("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
-_CHECKS: Mapping[str, Callable[[str], Value]] = {
-    **dict.fromkeys(
-        """MemoryMin MemoryLow MemoryHigh MemoryMax MemorySwapMax MemoryZSwapMax StartupMemoryLow
-        StartupMemoryHigh StartupMemoryMax StartupMemorySwapMax StartupMemoryZSwapMax""".split(),
-        parse_limit,
-    ),
-    **dict.fromkeys(("IOWeight", "StartupIOWeight"), parse_number(1, 10000)),
-    **dict.fromkeys(
-        ("CPUWeight", "StartupCPUWeight"),
-        lambda text: text if text == "idle" else parse_number(1, 10000)(text),
-    ),
-    **dict.fromkeys(("AllowedCPUs", "StartupAllowedCPUs", "AllowedMemoryNodes"), parse_cpus),
-    **dict.fromkeys(
-        """TimeoutStopSec TimeoutStartSec TimeoutSec RestartSec RuntimeMaxSec WatchdogSec CPUQuotaPeriodSec
-        StartLimitIntervalSec JobTimeoutSec""".split(),
-        parse_span,
-    ),
-    **dict.fromkeys(
-        """DefaultDependencies StopWhenUnneeded RefuseManualStart RefuseManualStop LockPersonality
-        MemoryDenyWriteExecute PrivateTmp ProtectClock ProtectHostname ProtectKernelLogs ProtectKernelModules
-        RestrictRealtime RestrictSUIDSGID""".split(),
-        parse_boolean,
-    ),
-    "TasksMax": parse_tasks,
-    "CPUQuota": parse_percent,
-    "DevicePolicy": choice("auto", "closed", "strict"),
-    "KillMode": choice("mixed", "control-group", "process", "none"),
-    "Restart": _RESTART,
-    "Nice": parse_number(-20, 19),
-    "OOMScoreAdjust": parse_number(-1000, 1000),
-    "StartLimitBurst": parse_number(0, 2**32 - 1),
-}
+NO_EFFECT = frozenset(("CPUAccounting", "BlockIOAccounting"))
+"""Without effect: the unified cgroup tree always accounts for CPU time; systemd 258 warns of them."""
 
 # Everything that takes something away from the container: an older systemd would start it without.
 _LIMITS = re.compile(
     r"(Startup)?(Memory(High|Max|SwapMax|ZSwapMax)|AllowedCPUs|AllowedMemoryNodes)|TasksMax|CPUQuota.*|Device.*"
     r"|IO(Read|Write).*Max|IPAddress.*|SocketBind.*|Restrict.*|Protect.*|Private.*|.*Quota|Bind(Network).*|NFTSet"
-    r"|Inaccessible.*|ReadOnly.*|NoExec.*|SystemCall.*|LockPersonality|.*ImagePolicy"
+    r"|Inaccessible.*|ReadOnly.*|Condition.*|Assert.*|NoExec.*|SystemCall.*|LockPersonality|.*ImagePolicy"
 )
-_SPECIFIER = re.compile("%(?:%|[^A-Za-z0-9%]|$|[aAbBcCdDEfgGhHiIjJlLmMnNopPqsStTuUvVwWyY])")
-_QUOTED = re.compile(
-    "Exec.*|(Unset)?Environment|RequiresMountsFor|WantsMountsFor|DeviceAllow|PassEnvironment"
-)
+_SPECIFIER = re.compile("%(?:%|[^A-Za-z0-9%]|$|[aAbBcCdEfgGhHiIjJlLmMnNopPqsStTuUvVwWyY])")
 
 
 def is_single(directive: str) -> bool:
     """True if a later value replaces an earlier one; of the directives not checked here systemd knows."""
-    return directive in _CHECKS
+    return directive in SINGLE
 
 
 def limits_container(directive: str) -> bool:
@@ -257,12 +220,10 @@ def limits_container(directive: str) -> bool:
     return bool(_LIMITS.fullmatch(directive))
 
 
-def check_directive(directive: str, value: str) -> None:
+def check_directive(section: str, directive: str, value: str) -> None:
     """Raise BadValue for a value that systemd would ignore or that would keep the unit from loading."""
-    check = _CHECKS.get(directive)
-    if check and "%" not in value.removesuffix("%"):
+    check = SINGLE.get(directive) or (LISTS.get(directive) if section != "Install" else None)
+    if check:
         check(value)
     if "%" in _SPECIFIER.sub("", value):
         raise BadValue("% is followed by a letter that is no specifier", "write %% for a percent sign")
-    if _QUOTED.fullmatch(directive):
-        split_words(value, escapes=True)

@@ -1,7 +1,9 @@
 """A spec to the command line of systemd-nspawn(1), for the installed version."""
 
 import re
+import signal
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from unitgen.errors import Problem
 from unitgen.keys import KEYS
@@ -66,6 +68,31 @@ def has_veth(spec: Spec) -> bool:
     return spec.flag("Network", "VirtualEthernet", default)
 
 
+class Stop(NamedTuple):
+    """How the container is stopped: the signal, and how often to look whether PID 1 takes it yet."""
+
+    signal: int
+    tries: int
+
+
+def plan_stop(spec: Spec) -> Stop:
+    """The number of the signal that PID 1 of the container gets."""
+    patient = boots(spec) or spec.flag("Exec", "ProcessTwo", False)
+    default = "SIGRTMIN+3" if patient else "SIGTERM"
+    # A command of its own may never handle its signal, which the kernel then ignores for a PID 1.
+    return Stop(number_signal(spec.text("Exec", "KillSignal", default)), 100 if patient else 10)
+
+
+def number_signal(name: str) -> int:
+    """The number of a signal as parse_signal() returns it; glibc keeps 32 and 33 of the real-time ones."""
+    if name.isdigit():
+        return int(name)
+    kind, _, offset = name.replace("-", "+").partition("+")
+    if kind == "SIGRTMIN":
+        return 34 + int(offset or 0)
+    return 64 - int(offset or 0) if kind == "SIGRTMAX" else int(getattr(signal, kind))
+
+
 def _choose_mode(spec: Spec) -> Iterable[str]:
     if boots(spec):
         yield "--boot"
@@ -104,8 +131,9 @@ def _choose_network(spec: Spec) -> Iterable[str]:
 
 
 def _choose_journal(spec: Spec) -> Iterable[str]:
-    # Up to 255 --ephemeral excludes every --link-journal=; without the option auto does the right thing.
-    if not spec.find("Exec", "LinkJournal") and not spec.flag("Exec", "Ephemeral", False):
+    # Up to 255 --ephemeral excludes every --link-journal=. A command has no journal, and a tree without
+    # machine id would leave another link in the host's journal folder at each start.
+    if boots(spec) and not spec.find("Exec", "LinkJournal") and not spec.flag("Exec", "Ephemeral", False):
         yield "--link-journal=try-guest"
 
 

@@ -1,19 +1,45 @@
 """Assignments of all files of a container to one Spec, with every problem there is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem
-from unitgen.ini import Assignment, Document, Section, parse_document
+from unitgen.ini import MAX_PROBLEMS, Assignment, Document, Section, parse_document
 from unitgen.keys import KEYS, SECTIONS
 from unitgen.model import Setting, Spec, Value
-from unitgen.native import DIRECTIVES, REFUSED, RENAMED, check_directive, is_single
-from unitgen.schema import Key
+from unitgen.native import DIRECTIVES, NO_EFFECT, REFUSED, RENAMED, check_directive, is_single
 from unitgen.sources import Source
 from unitgen.suggestion import suggest
 
-_MAX_SHOWN = 200
-# Reading is the same for every container that shares a file (unitgen.conf, container.ini.d/).
-_Settings = dict[tuple[str, str], Setting]
+_LONGEST_VALUE = 128 * 1024 - 64  # MAX_ARG_STRLEN of the kernel, less what the option itself takes
+
+
+class _Entry(NamedTuple):
+    value: Value
+    raw: str
+    place: tuple[str, int]
+
+
+class _Collector:
+    """What the assignments so far amount to. A key that is assigned again moves to the end.
+
+    The order matters for directives that overlap, as TimeoutSec= and TimeoutStopSec= do.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], list[_Entry]] = {}
+
+    def add(self, key: tuple[str, str], entry: _Entry, *, append: bool) -> None:
+        before = self._entries.pop(key, [])
+        if append:
+            before.append(entry)
+        self._entries[key] = before if append else [entry]
+
+    def reset(self, key: tuple[str, str]) -> None:
+        self._entries.pop(key, None)
+
+    def finish(self) -> dict[tuple[str, str], Setting]:
+        return {key: Setting(*key, *zip(*entries, strict=True)) for key, entries in self._entries.items()}
 
 
 def parse_source(
@@ -25,102 +51,107 @@ def parse_source(
     read, also where there are problems; it may be used only if none of them is an error.
     """
     shared = {} if shared is None else shared
-    settings: _Settings = {}
+    collector = _Collector()
     problems = list(source.problems)
     for path, data in source.contents:
         if path not in shared:
             shared[path] = parse_document(data, path)
-        document = shared[path]
-        problems += document.problems
-        problems += _check_sections(document.sections)
-        spoiled = {(problem.path, problem.line) for problem in document.problems}
-        for assignment in document.assignments:
-            if (assignment.path, assignment.line) not in spoiled:
-                problems += _apply(assignment, settings)
+        problems += _cap(_apply_document(shared[path], collector), path)
     files = tuple(path for path, _ in source.contents)
-    return Spec(source.name, source.path, files, settings), tuple(problems)
+    return Spec(source.name, source.path, files, collector.finish()), tuple(problems)
 
 
-def _check_sections(sections: Iterable[Section]) -> list[Problem]:
+def _cap(found: Iterator[Problem], path: str) -> list[Problem]:
+    """The first problems of a file: beyond them nobody reads, and looking for suggestions takes time."""
+    problems: list[Problem] = []
+    for problem in found:
+        if len(problems) == MAX_PROBLEMS:
+            message = f"more than {MAX_PROBLEMS} problems, the others are not shown"
+            return [*problems, Problem("too-long", path, message, "correct these first")]
+        problems.append(problem)
+    return problems
+
+
+def _apply_document(document: Document, collector: _Collector) -> Iterator[Problem]:
+    yield from document.problems
+    yield from _check_sections(document.sections)
+    spoiled = {problem.line for problem in document.problems}
+    for assignment in document.assignments:
+        if assignment.line not in spoiled:
+            yield from _apply(assignment, collector)
+
+
+def _check_sections(sections: Iterable[Section]) -> Iterator[Problem]:
     known = (*SECTIONS, *DIRECTIVES)
-    problems = []
     for section in sections:
         if section.name in known or section.name.startswith("X-"):
             continue
         near = suggest(section.name, known)
         hint = f"did you mean [{near}]?" if near else f"sections are {', '.join(known)}"
-        message = "there is no such section"
-        problems.append(Problem("unknown-section", section.path, message, hint, section.line, section.name))
-    return problems
+        yield Problem(
+            "unknown-section", section.path, "there is no such section", hint, section.line, section.name
+        )
 
 
-def _apply(assignment: Assignment, settings: _Settings) -> list[Problem]:
+def _apply(assignment: Assignment, collector: _Collector) -> Iterator[Problem]:
     section, key = assignment.section, assignment.key
     if key.startswith("X-") or section.startswith("X-"):
-        return []
+        return
     if section in DIRECTIVES:
-        return _apply_native(assignment, settings)
-    if section not in SECTIONS:
-        return []
-    row = KEYS.get((section, key))
+        yield from _apply_native(assignment, collector)
+    elif section in SECTIONS:
+        yield from _apply_own(assignment, collector)
+
+
+def _apply_own(assignment: Assignment, collector: _Collector) -> Iterator[Problem]:
+    row = KEYS.get((assignment.section, assignment.key))
     if not row:
-        names = (name for known, name in KEYS if known == section)
-        return [_problem(assignment, "unknown-key", "there is no such key", _hint_key(assignment, names))]
-    if not assignment.value:
-        settings.pop(row.id, None)
-        return []
-    try:
-        value = row.type.parse(assignment.value)
-    except BadValue as error:
-        return [_problem(assignment, "bad-value", str(error), error.hint)]
-    _store(assignment, row, value, settings)
-    return []
-
-
-def _store(assignment: Assignment, row: Key, value: Value, settings: _Settings) -> None:
-    fresh = _setting(row.section, row.name, value, assignment)
-    settings[row.id] = _append(settings.get(row.id), fresh) if row.many else fresh
-
-
-def _setting(section: str, key: str, value: Value, origin: Assignment) -> Setting:
-    return Setting(section, key, (value,), (origin.value,), ((origin.path, origin.line),))
-
-
-def _append(before: Setting | None, fresh: Setting) -> Setting:
-    if not before:
-        return fresh
-    return before._replace(
-        values=before.values + fresh.values, raw=before.raw + fresh.raw, places=before.places + fresh.places
-    )
-
-
-def _apply_native(assignment: Assignment, settings: _Settings) -> list[Problem]:
-    problems = []
-    section, name, value = assignment.section, assignment.key, assignment.value
-    if (section, name) in RENAMED:
-        successor, translate = RENAMED[section, name]
+        names = (name for known, name in KEYS if known == assignment.section)
+        yield _problem(assignment, "unknown-key", "there is no such key", _hint_key(assignment, names))
+    elif not assignment.value:
+        collector.reset(row.id)
+    elif len(assignment.value.encode()) > _LONGEST_VALUE:
+        message = "the value is longer than 128 KiB, the most the kernel passes to a program"
+        yield _problem(assignment, "too-long", message, "shorten it or use several lines")
+    else:
         try:
-            value = translate(value) if value else value
+            value = row.type.parse(assignment.value)
         except BadValue as error:
-            return [_problem(assignment, "bad-value", str(error), error.hint)]
-        message, hint = f"is now called {successor}=, taken as {value!r}", f"write {successor}={value}"
-        problems.append(_problem(assignment, "renamed-key", message, hint)._replace(severity="warning"))
-        name = successor
-    if (section, name) in REFUSED:
-        reason, remedy = REFUSED[section, name]
-        return [_problem(assignment, "refused-key", reason, remedy)]
-    if name not in DIRECTIVES[section]:
-        hint = _hint_key(assignment, DIRECTIVES[section])
-        return [_problem(assignment, "unknown-key", "systemd has no such directive", hint)]
+            yield _problem(assignment, "bad-value", str(error), error.hint)
+        else:
+            collector.add(row.id, _entry(assignment, value, assignment.value), append=row.many)
+
+
+def _entry(assignment: Assignment, value: Value, raw: str) -> _Entry:
+    return _Entry(value, raw, (assignment.path, assignment.line))
+
+
+def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Problem]:
+    section, name, value = assignment.section, assignment.key, assignment.value
     try:
-        check_directive(name, value)
+        if (section, name) in RENAMED:
+            name, translate = RENAMED[section, name]
+            value = translate(value) if value else value
+            message, hint = f"is now called {name}=, taken as {value!r}", f"write {name}={value}"
+            yield _problem(assignment, "renamed-key", message, hint)._replace(severity="warning")
+        if (section, name) in REFUSED:
+            yield _problem(assignment, "refused-key", *REFUSED[section, name])
+            return
+        if name in NO_EFFECT:
+            return
+        if name not in DIRECTIVES[section]:
+            hint = _hint_key(assignment, DIRECTIVES[section])
+            yield _problem(assignment, "unknown-key", "systemd has no such directive", hint)
+            return
+        if value:
+            check_directive(section, name, value)
     except BadValue as error:
-        return [*problems, _problem(assignment, "bad-value", str(error), error.hint)]
-    fresh = _setting(section, name, value, assignment)._replace(raw=(value,))
+        yield _problem(assignment, "bad-value", str(error), error.hint)
+        return
     # An empty assignment resets what came before, here and in the unit: it is passed on as well.
-    before = None if not value or is_single(name) else settings.get((section, name))
-    settings[section, name] = _append(before, fresh)
-    return problems
+    collector.add(
+        (section, name), _entry(assignment, value, value), append=bool(value) and not is_single(name)
+    )
 
 
 def _hint_key(assignment: Assignment, names: Iterable[str]) -> str:
@@ -135,7 +166,5 @@ def _hint_key(assignment: Assignment, names: Iterable[str]) -> str:
 
 
 def _problem(assignment: Assignment, code: str, message: str, hint: str) -> Problem:
-    if len(message) > _MAX_SHOWN:
-        message = f"{message[:_MAX_SHOWN]}..."
     place = assignment.line, assignment.section, assignment.key
     return Problem(code, assignment.path, message, hint, *place)

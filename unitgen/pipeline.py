@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from unitgen.errors import Problem, TemplateError, has_errors
 from unitgen.host import detect_host
-from unitgen.ini import Document
+from unitgen.ini import MAX_LINE, Document
 from unitgen.model import File, Host, Spec
 from unitgen.output import write_files
 from unitgen.parse import parse_source
-from unitgen.plan import plan_container, plan_stub
+from unitgen.plan import plan_container, plan_mask, plan_shared, plan_stub
 from unitgen.render import Renderer
 from unitgen.rules import check_rules
 from unitgen.sources import Source, find_sources
@@ -34,11 +34,24 @@ class Outcome(NamedTuple):
         return "warning" if self.problems else "ok"
 
 
-def run_pipeline(root: str = "/", host: Host | None = None) -> tuple[Outcome, ...]:
-    """The outcome of every spec below `root`, by name. Raises nothing for what is in the specs."""
+class Result(NamedTuple):
+    """The outcome of every spec, by name, and problems that belong to none of them."""
+
+    outcomes: tuple[Outcome, ...]
+    general: tuple[Problem, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems there are."""
+        return (*self.general, *(problem for outcome in self.outcomes for problem in outcome.problems))
+
+
+def run_pipeline(root: str = "/", host: Host | None = None) -> Result:
+    """Process every spec below `root`. Raises nothing for what is in the specs."""
     tree = Tree(root)
     workshop = Workshop(tree, host or detect_host(root))
-    return tuple(map(workshop.process, find_sources(tree)))
+    finds = find_sources(tree)
+    return Result(tuple(map(workshop.process, finds.sources)), finds.problems)
 
 
 class Workshop:
@@ -57,43 +70,71 @@ class Workshop:
             return Outcome(source, spec, (), ())
         try:
             spec, problems = parse_source(source, self._documents)
-            problems = (*problems, *check_rules(spec))
-            if not has_errors(problems):
-                plan = plan_container(spec, self._host)
-                problems = (*problems, *plan.problems)
-                if not has_errors(problems):
-                    files = (*self._renderer.render_files(plan.renderings), *plan.links)
-                    return Outcome(source, spec, files, _sort(problems))
+            files, problems = self._make_service(spec, problems)
+        except Exception as error:  # the one guard between a fault of unitgen's and the other containers
+            files, problems = (), (*source.problems, _describe_fault(error, source.path))
+        problems = tuple(sorted(problems, key=lambda problem: (problem.path, problem.line)))
+        if has_errors(problems):
+            files = self._make_stub(spec, problems)
+        return Outcome(source, spec, files, problems)
+
+    def _make_service(
+        self, spec: Spec, problems: tuple[Problem, ...]
+    ) -> tuple[tuple[File, ...], tuple[Problem, ...]]:
+        problems = (*problems, *check_rules(spec))
+        if has_errors(problems):
+            return (), problems
+        plan = plan_container(spec, self._host)
+        problems = (*problems, *plan.problems)
+        if has_errors(problems):
+            return (), problems
+        try:
+            files = self._renderer.render_files(plan.renderings)
         except TemplateError as error:
             hint = "correct or remove the template"
-            problems = (*problems, Problem("template", error.path, str(error), hint, error.line))
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            problems = (*source.problems, Problem("internal", source.path, message, "please report this"))
-        problems = _sort(problems)
-        return Outcome(source, spec, self._make_stub(spec, problems), problems)
+            return (), (*problems, Problem("template", error.path, str(error), hint, error.line))
+        return (*files, *plan.links), (*problems, *_check_length(spec, files))
 
     def _make_stub(self, spec: Spec, problems: tuple[Problem, ...]) -> tuple[File, ...]:
-        if any(problem.code == "bad-name" for problem in problems):
+        if any(problem.code == "bad-name" and problem.path == spec.path for problem in problems):
             return ()  # there is no unit of such a name
-        plan = plan_stub(spec, self._host, problems)
-        return (*self._stub_renderer.render_files(plan.renderings), *plan.links)
-
-
-def _sort(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """In the order in which one reads and mends: file by file, line by line."""
-    return tuple(sorted(problems, key=lambda problem: (problem.path, problem.line)))
-
-
-def write_outcomes(outcomes: Iterable[Outcome], out: str) -> tuple[Problem, ...]:
-    """Write the files of all containers; what cannot be written is reported, the others are not affected."""
-    problems = []
-    for outcome in outcomes:
         try:
-            write_files(outcome.files, out)
-        except OSError as error:
-            message = f"cannot write {error.filename or out}: {error.strerror}"
-            problems.append(
-                Problem("unwritable", outcome.source.path, message, "free space or correct the mode")
-            )
-    return tuple(problems)
+            plan = plan_stub(spec, self._host, problems)
+            return (*self._stub_renderer.render_files(plan.renderings), *plan.links)
+        except Exception:  # whatever it is, the vendor's defaults must not take the container's place
+            return plan_mask(spec.name).links
+
+
+def _describe_fault(error: Exception, path: str) -> Problem:
+    message = f"{type(error).__name__}: {error}"
+    return Problem("internal", path, message, "please report this")
+
+
+def _check_length(spec: Spec, files: Iterable[File]) -> tuple[Problem, ...]:
+    # systemd stops reading a drop-in at a line over 1 MiB, and would then run the vendor's command.
+    if all(len(file.text.encode()) < MAX_LINE for file in files):
+        return ()
+    return (Problem("too-long", spec.path, "the unit made of it would be longer than 1 MiB", "shorten it"),)
+
+
+def write_result(result: Result, out: str) -> tuple[Problem, ...]:
+    """Write the files of all containers; what cannot be written is reported, the others are not affected."""
+    problems: list[Problem] = []
+    for outcome in result.outcomes:
+        fault = _write(outcome.files, out, outcome.source.path)
+        if fault and outcome.files:
+            problems.append(fault)
+            _write(plan_mask(outcome.source.name).links, out, outcome.source.path)
+    shared = _write(plan_shared(file for outcome in result.outcomes for file in outcome.files), out, out)
+    return (*problems, *([shared] if shared else []))
+
+
+def _write(files: Iterable[File], out: str, path: str) -> Problem | None:
+    try:
+        write_files(files, out)
+    except OSError as error:
+        message = f"cannot write {error.filename or out}: {error.strerror}"
+        return Problem("unwritable", path, message, "free space or correct the mode")
+    except ValueError as error:
+        return _describe_fault(error, path)
+    return None

@@ -15,6 +15,9 @@ def any_spec(root: str) -> bool:
         try:
             if any(name.endswith(SUFFIX) for name in os.listdir(root.rstrip("/") + folder)):
                 return True
+        except FileNotFoundError:
+            if os.path.islink(root.rstrip("/") + folder):
+                return True  # it leads nowhere, which has to be reported
         except OSError:
-            continue
+            return True
     return False

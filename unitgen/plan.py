@@ -6,13 +6,14 @@ from typing import NamedTuple
 from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
-from unitgen.firewall import plan_hooks
+from unitgen.firewall import name_chain, plan_hooks
 from unitgen.model import File, Host, Setting, Spec
 from unitgen.mounts import list_sources, read_bind
 from unitgen.native import DIRECTIVES, limits_container
-from unitgen.nspawn import boots, build_command
+from unitgen.nspawn import boots, build_command, plan_stop
+from unitgen.rules import DEPENDENCIES
+from unitgen.values import parse_path
 
-DEPENDENCIES = ("After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts")
 _DEFAULT_TARGET = "machines.target"
 
 # Folders of device nodes to the group that DeviceAllow= takes in place of a path (/proc/devices).
@@ -24,7 +25,8 @@ _DEVICE_GROUPS = {
     "/dev/pts": "char-pts",
     "/dev/mapper": "block-device-mapper",
 }
-_NO_DEVICES = ("/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/log", "/dev/disk")
+_NO_DEVICES = ("/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/log")
+_MOST_MESSAGES = 20
 
 
 class Line(NamedTuple):
@@ -69,6 +71,7 @@ def plan_container(spec: Spec, host: Host) -> Plan:
         "command": escape.quote_command(command),
         "service_lines": (*_adapt_service(spec, host), *native["Service"], *_allow_devices(spec)),
         "hooks": plan_hooks(spec),
+        "stop": plan_stop(spec),
         "systemd": host.systemd,
     }
     renderings = [Rendering(f"{unit}.d/10-unitgen-override.conf", "override.conf", holes)]
@@ -79,18 +82,32 @@ def plan_container(spec: Spec, host: Host) -> Plan:
 
 def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     """A service in place of a broken spec's: it fails to start and says why."""
-    messages = [problem.format() for problem in problems if problem.is_error]
+    messages = [problem.format() for problem in problems if problem.is_error][:_MOST_MESSAGES]
     script = 'printf "%s\\n" "$@" >&2; exit 78'
     holes: dict[str, object] = {
         "machine": escape.plain(spec.name),
+        "chain": escape.plain(name_chain(spec.name)),
         "source": escape.raw_path(spec.path),
         "first": escape.free_text(messages[0]),
-        "command": escape.quote_line(
-            ["/bin/sh", "-c", script, "unitgen", *map(escape.make_printable, messages)]
-        ),
+        "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),
     }
     rendering = Rendering(name_unit(spec.name), "stub.service", holes)
-    return Plan((rendering,), plan_links(spec, host), ())
+    # Nothing of [Install]: what it says may be what is broken.
+    settings = {key: setting for key, setting in spec.settings.items() if key[0] != "Install"}
+    return Plan((rendering,), plan_links(spec._replace(settings=settings), host), ())
+
+
+def plan_mask(machine: str) -> Plan:
+    """The last resort: the container cannot start, not even with the vendor's defaults."""
+    return Plan((), (File(name_unit(machine), target="/dev/null"),), ())
+
+
+def plan_shared(links: Iterable[File]) -> tuple[File, ...]:
+    """What containers share: machines.target, which some distributions install without enabling it."""
+    if not any(link.path.startswith(f"{_DEFAULT_TARGET}.") for link in links):
+        return ()
+    vendor = f"/usr/lib/systemd/system/{_DEFAULT_TARGET}"
+    return (File(f"multi-user.target.wants/{_DEFAULT_TARGET}", target=vendor),)
 
 
 def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
@@ -105,10 +122,6 @@ def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
         for target in " ".join(spec.texts("Install", key)).split()
     ] or [(_DEFAULT_TARGET, "wants")]
     links = [File(f"{target}.{kind}/{unit}", target=f"../{unit}") for target, kind in wanted]
-    if any(target == _DEFAULT_TARGET for target, _ in wanted):
-        # Some distributions install machines.target without enabling it.
-        vendor = f"/usr/lib/systemd/system/{_DEFAULT_TARGET}"
-        links.append(File(f"multi-user.target.wants/{_DEFAULT_TARGET}", target=vendor))
     aliases = " ".join(spec.texts("Install", "Alias")).split()
     return (*links, *(File(alias, target=unit) for alias in aliases))
 
@@ -150,8 +163,10 @@ def _allow_devices(spec: Spec) -> Iterator[Line]:
     ]
     image = spec.text("Container", "Image")
     for path, access in [*binds, (image, "rwm")]:
-        path = path.rstrip("/")
-        if path.startswith("/dev/") and not path.startswith(_NO_DEVICES):
+        path = parse_path(path) if path.startswith("/") else ""
+        if path.startswith("/dev/") and not any(
+            f"{path}/".startswith(f"{folder}/") for folder in _NO_DEVICES
+        ):
             yield Line(
                 "DeviceAllow", Text(f"{_DEVICE_GROUPS.get(path) or escape.quote_path(path)} {access}")
             )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from unitgen.errors import Problem
 from unitgen.model import Spec
 from unitgen.mounts import list_sources
-from unitgen.plan import DEPENDENCIES
+from unitgen.rules import DEPENDENCIES
 from unitgen.tree import Tree
 
 # machinectl(1), "Files and Directories".

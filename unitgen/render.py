@@ -43,7 +43,15 @@ class Renderer:
             return self._environment.get_template(template).render(holes)
         except TemplateSyntaxError as error:
             raise TemplateError(error.filename or template, error.lineno, error.message or "") from error
-        except (JinjaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (
+            JinjaError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             path, line = _locate(template)
             raise TemplateError(path, line, str(error)) from error
 

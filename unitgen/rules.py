@@ -1,15 +1,13 @@
 """Settings of one spec that exclude or need each other, as verify_arguments() of nspawn.c has it."""
 
-import re
 from collections.abc import Callable, Iterator
 
+from unitgen.directives import UNIT_NAME
 from unitgen.errors import Problem
 from unitgen.model import Setting, Spec
+from unitgen.mounts import find_target
 from unitgen.nspawn import NETWORK_MODES, boots, has_private_network
 
-_UNIT_NAME = re.compile(
-    r"[A-Za-z0-9:_.\\@-]+\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
-)
 _EXCLUSIVE = (
     (("Container", "Directory"), ("Container", "Image")),
     (("Container", "Directory"), ("Container", "MStack")),
@@ -19,15 +17,32 @@ _EXCLUSIVE = (
     (("Container", "Template"), ("Exec", "Ephemeral")),
     (("Container", "MStack"), ("Exec", "Ephemeral")),
     (("Exec", "Boot"), ("Exec", "ProcessTwo")),
+    (("Files", "PrivateUsersOwnership"), ("Files", "PrivateUsersChown")),
     (("Network", "Bridge"), ("Network", "Zone")),
     *((("Network", "NamespacePath"), ("Network", mode)) for mode in NETWORK_MODES[1:-1]),
 )
 
 
+# A setting that systemd-nspawn ignores or refuses without another one.
+_NEEDS = (
+    ("Files", "RootHash", ("Container", "Image")),
+    ("Files", "RootHashSignature", ("Container", "Image")),
+    ("Files", "RootVerity", ("Container", "Image")),
+    ("Files", "ImagePolicy", ("Container", "Image")),
+    ("Files", "BindUserShell", ("Files", "BindUser")),
+    ("Files", "BindUserGroup", ("Files", "BindUser")),
+    *(
+        ("Exec", f"ForwardJournal{name}", ("Exec", "ForwardJournal"))
+        for name in ("MaxUse", "KeepFree", "MaxFileSize", "MaxFiles")
+    ),
+)
+DEPENDENCIES = ("After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts")
+"""Keys of [Container] that name other containers, each a directive of [Unit]."""
+
+
 def check_rules(spec: Spec) -> tuple[Problem, ...]:
     """Every conflict in a spec."""
-    checks = (_check_exclusive, _check_command, _check_network, _check_users, _check_install)
-    return tuple(problem for check in checks for problem in check(spec))
+    return tuple(problem for check in _CHECKS for problem in check(spec))
 
 
 def _check_exclusive(spec: Spec) -> Iterator[Problem]:
@@ -47,15 +62,28 @@ def _check_command(spec: Spec) -> Iterator[Problem]:
         yield _conflict(boot, message, "write [Exec] Parameters=COMMAND")._replace(severity="warning")
     for key in ("SetCredential", "LoadCredential"):
         yield from _check_unique(spec, "Exec", key, lambda value: value.partition(":")[0], "is set twice")
+    loaded = {value.partition(":")[0] for value in spec.texts("Exec", "LoadCredential")}
+    credentials = spec.find("Exec", "SetCredential")
+    if credentials and not loaded.isdisjoint(str(value).partition(":")[0] for value in credentials.values):
+        yield _conflict(credentials, "sets a credential that LoadCredential= loads", "keep one of them")
+    dropped = {*spec.texts("Exec", "DropCapability")}
+    if ambient and ("all" in dropped or not dropped.isdisjoint(spec.texts("Exec", "AmbientCapability"))):
+        yield _conflict(ambient, "names a capability that DropCapability= takes away", "keep one of them")
     link = spec.find("Exec", "LinkJournal")
     if link and link.values[-1] in ("host", "guest") and spec.flag("Exec", "Ephemeral", False):
         yield _conflict(link, "excludes [Exec] Ephemeral=yes", "write LinkJournal=no or auto")
 
 
 def _check_network(spec: Spec) -> Iterator[Problem]:
+    joined = spec.find("Network", "NamespacePath")
     port = spec.find("Network", "Port")
-    if port and not has_private_network(spec):
-        yield _conflict(port, "the container shares the host's network, no port can lead to it", "remove it")
+    if port and (joined or not has_private_network(spec)):
+        yield _conflict(port, "no port can lead to a container without a network of its own", "remove it")
+    managed = spec.find("Exec", "PrivateUsers")
+    if managed and managed.values[-1] == "managed" and (joined or not has_private_network(spec)):
+        yield _conflict(
+            managed, "managed needs a private network", "write pick, or remove the [Network] key"
+        )
     yield from _check_unique(spec, "Network", "Port", _host_port, "forwards a port twice")
 
 
@@ -87,9 +115,38 @@ def _check_users(spec: Spec) -> Iterator[Problem]:
     delegate = spec.find("Exec", "PrivateUsersDelegate")
     if delegate and users not in ("managed", "no"):
         yield _conflict(delegate, "needs managed user ids", "set [Exec] PrivateUsers=managed")
-    ownership = spec.find("Files", "PrivateUsersOwnership")
-    if ownership and ownership.values[-1] == "chown" and spec.flag("Files", "ReadOnly", False):
-        yield _conflict(ownership, "cannot change files under [Files] ReadOnly=yes", "write map")
+    ownership = spec.find("Files", "PrivateUsersOwnership") or spec.find("Files", "PrivateUsersChown")
+    fixed = spec.flag("Files", "ReadOnly", False) or spec.text("Files", "Volatile") in ("yes", "overlay")
+    if ownership and ownership.values[-1] in ("chown", True) and fixed:
+        hint = "write PrivateUsersOwnership=map"
+        yield _conflict(ownership, "cannot change files under [Files] ReadOnly= or Volatile=", hint)
+
+
+def _check_files(spec: Spec) -> Iterator[Problem]:
+    for section, key, needed in _NEEDS:
+        setting = spec.find(section, key)
+        if setting and not spec.find(*needed):
+            yield _conflict(
+                setting, f"has no effect without [{needed[0]}] {needed[1]}=", "remove it or add that"
+            )
+    directory = spec.find("Container", "Directory")
+    kept = not spec.flag("Exec", "Ephemeral", False) and spec.text("Files", "Volatile", "no") == "no"
+    if directory and directory.values[-1] == "/" and kept:
+        yield _conflict(directory, "the host's own root cannot be a container", "add [Exec] Ephemeral=yes")
+    for key in ("Bind", "BindReadOnly", "TemporaryFileSystem", "Inaccessible"):
+        setting = spec.find("Files", key)
+        for value, place in zip(setting.values, setting.places, strict=True) if setting else ():
+            target = find_target(key, str(value))
+            if target == "/" or (target == "/run" and key == "TemporaryFileSystem"):
+                message = f"hides what systemd-nspawn needs at {target}"
+                yield Problem("conflict", place[0], message, "choose another place", place[1], "Files", key)
+
+
+def _check_dependencies(spec: Spec) -> Iterator[Problem]:
+    for key in DEPENDENCIES:
+        setting = spec.find("Container", key)
+        if setting and spec.name in spec.texts("Container", key):
+            yield _conflict(setting, "names the container itself", f"remove {spec.name}")
 
 
 def _check_install(spec: Spec) -> Iterator[Problem]:
@@ -103,9 +160,10 @@ def _check_install(spec: Spec) -> Iterator[Problem]:
 
 
 def _find_fault(key: str, unit: str, machine: str) -> tuple[str, str] | None:
-    if not _UNIT_NAME.fullmatch(unit) or len(unit) > 255:
+    if not UNIT_NAME.fullmatch(unit):
         return f"{unit!r} is not the name of a unit", "write a name like multi-user.target"
-    if key == "Alias" and not unit.endswith(f"@{machine}.service"):
+    prefix = unit.removesuffix(f"@{machine}.service")
+    if key == "Alias" and (prefix in (unit, "systemd-nspawn") or "@" in prefix):
         # systemd takes an alias of an instance only with the same instance string (tried on 247 to 262).
         return f"{unit!r} cannot stand for an instance", f"write PREFIX@{machine}.service"
     return None
@@ -119,3 +177,14 @@ def _conflict(setting: Setting, message: str, hint: str) -> Problem:
 def _show(setting: Setting) -> str:
     path, line = setting.place
     return f"[{setting.section}] {setting.key}= of {path}:{line}"
+
+
+_CHECKS: tuple[Callable[[Spec], Iterator[Problem]], ...] = (
+    _check_exclusive,
+    _check_command,
+    _check_network,
+    _check_users,
+    _check_files,
+    _check_dependencies,
+    _check_install,
+)

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem
+from unitgen.escape import FORBIDDEN
 from unitgen.places import FOLDERS, PLACES, SUFFIX
 from unitgen.tree import Masked, Refused, Tree
 from unitgen.values import parse_machine
 
+_MISTAKEN = (".nspawn", ".conf", ".INI", ".conf.d")
 ALL_CONTAINERS = "container"  # container.ini.d/ applies to every container
 
 
@@ -26,6 +28,13 @@ class Source(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
 
+class Finds(NamedTuple):
+    """All sources by name, and problems that belong to no container."""
+
+    sources: tuple[Source, ...]
+    problems: tuple[Problem, ...]
+
+
 class Layer(NamedTuple):
     """Files that were found and read, weakest first."""
 
@@ -33,11 +42,12 @@ class Layer(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def find_sources(tree: Tree) -> tuple[Source, ...]:
+def find_sources(tree: Tree) -> Finds:
     """Every container that has a spec, by name, files read. Never raises for what is in the folders."""
-    found, dropins = _scan(tree)
+    found, dropins, problems = _scan(tree)
     defaults = _read_defaults(tree)
-    return tuple(_gather(tree, name, found[name], dropins, defaults) for name in sorted(found))
+    sources = tuple(_gather(tree, name, found[name], dropins, defaults) for name in sorted(found))
+    return Finds(sources, tuple(problems))
 
 
 def read_candidate(tree: Tree, path: str, data: bytes) -> Source:
@@ -49,27 +59,33 @@ def read_candidate(tree: Tree, path: str, data: bytes) -> Source:
     return _merge(tree, Source(name, path, ((path, data),)), _scan(tree)[1], _read_defaults(tree))
 
 
-def _scan(tree: Tree) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Spec paths by container name and drop-in folders by name, each strongest first."""
+def _scan(tree: Tree) -> tuple[dict[str, list[str]], dict[str, list[str]], list[Problem]]:
+    """Spec paths by container name and drop-in folders by name, each strongest first; what is not read."""
     found: dict[str, list[str]] = {}
     dropins: dict[str, list[str]] = {}
+    problems: list[Problem] = []
     for folder in FOLDERS:
-        for entry in _list_names(tree, folder):
+        for entry in _list_names(tree, folder, problems):
+            if entry.endswith(_MISTAKEN):
+                hint = "specs are called NAME.ini, their drop-in folders NAME.ini.d"
+                fault = Problem("bad-name", f"{folder}/{entry}", "is not read", hint, severity="warning")
+                problems.append(fault)
             if entry.endswith(SUFFIX + ".d"):
                 dropins.setdefault(entry.removesuffix(SUFFIX + ".d"), []).append(f"{folder}/{entry}")
             elif entry.endswith(SUFFIX) and not entry.startswith("."):
                 found.setdefault(entry.removesuffix(SUFFIX), []).append(f"{folder}/{entry}")
-    return found, dropins
+    return found, dropins, problems
 
 
-def _list_names(tree: Tree, folder: str) -> list[str]:
+def _list_names(tree: Tree, folder: str, problems: list[Problem]) -> list[str]:
     # A folder that is not trusted still tells names: each of its specs then fails with the reason, instead
     # of leaving the container to the vendor's defaults.
     try:
         return tree.list_folder(folder)
     except Masked:
         return []
-    except Refused:
+    except Refused as refused:
+        problems.append(refused.problem)
         try:
             return sorted(os.listdir(tree.root + folder))
         except OSError:
@@ -118,7 +134,7 @@ def _read_defaults(tree: Tree) -> Layer:
     """unitgen.conf of the strongest place that has one, then unitgen.conf.d/ of all places."""
     main: Layer = Layer((), ())
     for place in PLACES:
-        if os.path.lexists(f"{tree.root}{place}/unitgen.conf"):
+        if tree.has_name(f"{place}/unitgen.conf"):
             main = _read_layer(tree, [f"{place}/unitgen.conf"])
             break
     extra = _read_dropins(tree, [f"{place}/unitgen.conf.d" for place in PLACES], ".conf")
@@ -138,8 +154,15 @@ def _read_dropins(tree: Tree, folders: Iterable[str], suffix: str) -> Layer:
             problems.append(refused.problem)
             continue
         for name in names:
-            if name.endswith(suffix) and not name.startswith("."):
-                chosen.setdefault(name, f"{folder}/{name}")
+            path = f"{folder}/{name}"
+            if name.startswith(".") or not name.endswith((".ini", ".conf")):
+                continue
+            # A hardening drop-in that is not read would leave the container weaker without a word.
+            if not name.endswith(suffix) or FORBIDDEN.search(name):
+                hint = f"rename it to something plain that ends in {suffix}"
+                problems.append(Problem("bad-name", path, "is no name of a drop-in here", hint))
+            else:
+                chosen.setdefault(name, path)
     layer = _read_layer(tree, [chosen[name] for name in sorted(chosen)])
     return Layer(layer.contents, (*problems, *layer.problems))
 

@@ -7,5 +7,5 @@ from difflib import get_close_matches
 def suggest(word: str, known: Iterable[str]) -> str:
     """The known word nearest to a mistyped one, or nothing."""
     by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.7)
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else ""

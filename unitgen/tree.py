@@ -45,14 +45,21 @@ class Tree:
         """Names in a folder, sorted; empty if there is no such folder. Raises Refused."""
         try:
             return sorted(os.listdir(self.root + self._resolve_folder(path, path)))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self.has_name(path):
+                raise Refused(_dangling(path)) from error
             return []
         except OSError as error:
             raise Refused(_unreadable(path, error)) from error
 
-    def check_folder(self, path: str) -> None:
-        """Raise Refused if somebody other than root may change what is in the folder."""
-        self._resolve_folder(path, path)
+    def has_name(self, path: str) -> bool:
+        """True if there is something of that name, be it a link that leads nowhere."""
+        folder, _, name = path.rpartition("/")
+        try:
+            resolved = self._resolve(folder or "/", path, trust=False)
+        except (OSError, Refused, Masked):
+            return False
+        return os.path.lexists(f"{self.root}{resolved.path.rstrip('/')}/{name}")
 
     def exists(self, path: str) -> bool:
         """True if the path leads to something, links followed inside the root."""
@@ -75,10 +82,7 @@ class Tree:
                 self._check_file(path, os.fstat(fd))
                 data = file.read(MAX_FILE + 1)
         except FileNotFoundError as error:
-            hint = "correct or remove the link" if os.path.islink(self.root + path) else "create it"
-            raise Refused(
-                Problem("not-a-file", path, "leads to a file that does not exist", hint)
-            ) from error
+            raise Refused(_dangling(path)) from error
         except OSError as error:
             raise Refused(_unreadable(path, error)) from error
         if not data:
@@ -94,8 +98,9 @@ class Tree:
     def _check_trust(self, path: str, what: str, status: os.stat_result) -> None:
         if status.st_uid not in self._owners:
             message = f"{_name(what, path)}belongs to user {status.st_uid}, who could change it"
-            raise Refused(Problem("untrusted", path, message, f"chown root {what}"))
-        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+            raise Refused(Problem("untrusted", path, message, f"chown -h root {what}"))
+        # In a sticky folder nobody can replace what is root's; but where specs are, nobody may add any.
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX and what != path
         if status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode) and not sticky:
             message = (
                 f"{_name(what, path)}may be changed by others (mode {stat.S_IMODE(status.st_mode):04o})"
@@ -107,7 +112,7 @@ class Tree:
             resolved = self._resolve(path, asked, trust=True)
             if not stat.S_ISDIR(resolved.status.st_mode):
                 raise Refused(Problem("not-a-file", asked, "is not a directory", "move it away"))
-            self._check_trust(asked, resolved.path, resolved.status)
+            self._check_trust(path, path, resolved.status)
             self._folders[path] = resolved.path
         return self._folders[path]
 
@@ -137,8 +142,8 @@ class Tree:
         self, link: str, asked: str, pending: list[str], links: int
     ) -> tuple[str, list[str], os.stat_result]:
         target = os.readlink(self.root + link)
-        if target == "/dev/null":
-            raise Masked
+        if os.path.normpath(os.path.join(os.path.dirname(link), target)) == "/dev/null":
+            raise Masked  # whether or not there is a /dev in this root
         if links > _MAX_LINKS:
             raise Refused(
                 Problem("not-a-file", asked, "is a chain of links without end", "correct the link")
@@ -150,6 +155,11 @@ class Tree:
 
 def _name(what: str, path: str) -> str:
     return "" if what == path else f"{what} "
+
+
+def _dangling(path: str) -> Problem:
+    message, hint = "is a link that leads nowhere", "correct or remove the link"
+    return Problem("not-a-file", path, message, hint)
 
 
 def _unreadable(path: str, error: OSError) -> Problem:

@@ -33,13 +33,13 @@ _CAPABILITIES = frozenset(
 )
 _SIGNALS = frozenset(
     """HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN
-    TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS""".split()
+    TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS""".split()
 )
 _MACHINE = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*(\.[A-Za-z0-9](-*[A-Za-z0-9])*)*")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*|[0-9]+")
 _ID = re.compile(r"[A-Za-z0-9._@:+-]{1,255}")
-_SIZE = re.compile(r"[0-9]+(\.[0-9]+)?[KMGTPE]?")
+SIZE_PATTERN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?( ?[KMGTPEB])?")
 # Possessive, because a plain + over numbers without units backtracks without end.
 _TIME = re.compile(
     r"(?:[0-9]++(?:\.[0-9]++)? *+(?:us|µs|usec|msec|ms|seconds?|sec|s|minutes?|min|months?|m|hours?|hr|h"
@@ -97,6 +97,8 @@ def parse_path(text: str) -> str:
     """An absolute path, simplified as path_simplify() does."""
     if not text.startswith("/"):
         raise BadValue(f"{text!r} is not an absolute path", "begin it with /")
+    if "\t" in text:
+        raise BadValue(f"{text!r} contains a tab, which no unit can express in a path", "rename it")
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise BadValue(f"{text!r} contains ..", "write the path without it")
@@ -115,6 +117,9 @@ def parse_machine(text: str) -> str:
 
 def parse_machines(text: str) -> tuple[str, ...]:
     """Machine names separated by blanks."""
+    for name in text.split():
+        if name.endswith((".service", ".target", ".socket", ".mount", ".timer", ".path", ".slice")):
+            raise BadValue(f"{name!r} is a unit", "write the bare name of a container, or use [Unit]")
     return tuple(map(parse_machine, text.split()))
 
 
@@ -187,7 +192,7 @@ def parse_signal(text: str) -> str:
         return "SIG" + name
     if name in _SIGNALS:
         return "SIG" + name
-    if text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 64:
+    if re.fullmatch("[1-9][0-9]?", text) and int(text) <= 64:
         return text
     raise BadValue(f"{text!r} is not a signal", "write a name like SIGTERM or SIGRTMIN+3")
 
@@ -217,9 +222,8 @@ def parse_cpus(text: str) -> str:
     for word in words:
         first, dash, last = word.partition("-")
         numbers = [first, last] if dash else [first]
-        if not all(re.fullmatch("[0-9]{1,4}", number) for number in numbers) or (
-            dash and int(first) > int(last)
-        ):
+        sound = all(re.fullmatch("[0-9]{1,4}", number) and int(number) < 8192 for number in numbers)
+        if not sound or (dash and int(first) > int(last)):
             raise BadValue(f"{word!r} is not a CPU or a range of them", "write like 0-3 or 0,2")
     if not words:
         raise BadValue("no CPU is named", "write like 0-3 or 0,2")
@@ -238,24 +242,35 @@ def parse_syscalls(text: str) -> str:
     return ("~" if text.startswith("~") else "") + " ".join(words)
 
 
-def parse_rlimit(unit: re.Pattern[str] | None) -> Callable[[str], str]:
-    """A parser for SOFT[:HARD] of systemd.exec(5); `unit` is what a number may look like."""
-    pattern = unit or re.compile("[0-9]+")
+_LIMIT_UNITS = {"number": re.compile(r"[+-]?[0-9]{1,19}"), "size": SIZE_PATTERN, "time": _TIME}
+_FACTORS = {unit: 1024**power for power, unit in enumerate(" KMGTPE")}
+
+
+def parse_rlimit(kind: str) -> Callable[[str], str]:
+    """A parser for SOFT[:HARD] of systemd.exec(5), of numbers, sizes or times."""
+    pattern = _LIMIT_UNITS[kind]
 
     def parse(text: str) -> str:
         bounds = text.split(":")
         if len(bounds) > 2 or not all(bound == "infinity" or pattern.fullmatch(bound) for bound in bounds):
-            raise BadValue(f"{text!r} is not a limit", "write SOFT or SOFT:HARD, a number or infinity")
-        if len(bounds) == 2 and all(map(str.isdigit, bounds)) and int(bounds[0]) > int(bounds[1]):
+            raise BadValue(f"{text!r} is not a limit", f"write SOFT or SOFT:HARD, a {kind} or infinity")
+        if kind != "time" and len(bounds) == 2 and _measure(bounds[0]) > _measure(bounds[1]):
             raise BadValue(f"the soft limit {bounds[0]} is above the hard limit {bounds[1]}", "swap them")
         return text
 
     return parse
 
 
+def _measure(bound: str) -> float:
+    if bound == "infinity":
+        return float("inf")
+    unit = bound.rstrip("B")[-1:]
+    return float(bound.rstrip("KMGTPEB ")) * (_FACTORS[unit] if unit in _FACTORS else 1)
+
+
 def parse_size(text: str) -> str:
     """Bytes with an optional K, M, G, T, P or E, base 1024."""
-    if not _SIZE.fullmatch(text):
+    if not SIZE_PATTERN.fullmatch(text):
         raise BadValue(f"{text!r} is not a size", "write bytes, or a number with K, M, G or T")
     return text
 
@@ -265,26 +280,6 @@ def parse_percent(text: str) -> str:
     if not re.fullmatch(r"[0-9]+(\.[0-9]{1,2})?%", text) or not text.strip("0.%"):
         raise BadValue(f"{text!r} is not a percentage above 0", "write like 50%")
     return text
-
-
-def parse_limit(text: str) -> str:
-    """A memory limit of systemd.resource-control(5): bytes, a percentage, or infinity."""
-    if (
-        text == "infinity"
-        or _SIZE.fullmatch(text)
-        or re.fullmatch(r"(100|[0-9]{1,2})(\.[0-9]{1,2})?%", text)
-    ):
-        return text
-    raise BadValue(
-        f"{text!r} is not a limit", "write bytes, a number with K, M, G or T, a percentage, or infinity"
-    )
-
-
-def parse_tasks(text: str) -> str:
-    """A number of tasks, a percentage, or infinity."""
-    if text == "infinity" or re.fullmatch(r"[1-9][0-9]{0,18}|(100|[0-9]{1,2})(\.[0-9]{1,2})?%", text):
-        return text
-    raise BadValue(f"{text!r} is not a number of tasks", "write a number, a percentage, or infinity")
 
 
 def parse_span(text: str) -> str:
@@ -306,8 +301,8 @@ def parse_set_credential(text: str) -> str:
     name, colon, value = text.partition(":")
     if not colon:
         raise BadValue(f"{text!r} has no value", "write ID:VALUE")
-    escape = r"""\\([abfnrtvs\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"""
-    if "\\" in re.sub(escape, "", value):
+    escape = r"""\\([abfnrtvs\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u(?!d[89a-f])[0-9a-f]{4}|U000[0-9a-f]{5})"""
+    if "\\" in re.sub(escape, "", value, flags=re.IGNORECASE):
         raise BadValue("the value has a backslash that begins no C escape", r"write \\ for a backslash")
     return f"{parse_credential_id(name)}:{value}"
 
@@ -340,6 +335,6 @@ SYSCALLS = Type("[~]system calls", parse_syscalls)
 SIZE = Type("size", parse_size)
 SET_CREDENTIAL = Type("ID:VALUE", parse_set_credential)
 LOAD_CREDENTIAL = Type("ID:PATH", parse_load_credential)
-RLIMIT = Type("SOFT[:HARD]", parse_rlimit(None))
-RLIMIT_SIZE = Type("SIZE[:SIZE]", parse_rlimit(_SIZE))
-RLIMIT_TIME = Type("TIME[:TIME]", parse_rlimit(_TIME))
+RLIMIT = Type("SOFT[:HARD]", parse_rlimit("number"))
+RLIMIT_SIZE = Type("SIZE[:SIZE]", parse_rlimit("size"))
+RLIMIT_TIME = Type("TIME[:TIME]", parse_rlimit("time"))

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 from unitgen import __version__
@@ -19,6 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a verb. The exit status: 0 fine, 1 problems found, 2 wrong usage."""
     arguments = build_parser().parse_args(argv)
     try:
+        if not os.path.isdir(arguments.root):
+            raise UsageError(f"--root {arguments.root} is not a directory")
         status: int = importlib.import_module(f"unitgen.cli.{arguments.verb}").run(arguments)
         sys.stdout.flush()
     except UnitgenError as error:

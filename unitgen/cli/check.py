@@ -7,7 +7,7 @@ import os
 from unitgen.cli.selection import select_outcomes
 from unitgen.errors import Problem, has_errors
 from unitgen.host import detect_host
-from unitgen.pipeline import Outcome
+from unitgen.pipeline import Outcome, run_pipeline
 from unitgen.presence import check_presence
 from unitgen.tree import Tree
 
@@ -15,16 +15,19 @@ from unitgen.tree import Tree
 def run(arguments: argparse.Namespace) -> int:
     """Check all specs, or the named ones; a file need not be in its place yet."""
     host = detect_host(arguments.root)
-    chosen, everything = select_outcomes(arguments.root, arguments.what, host)
+    everything = run_pipeline(arguments.root, host)
+    chosen = select_outcomes(arguments.root, arguments.what, host, everything)
     tree = Tree(arguments.root)
-    machines = {outcome.source.name for outcome in everything if not outcome.source.masked}
+    machines = {outcome.source.name for outcome in everything.outcomes if not outcome.source.masked}
     found = [(outcome, _collect(outcome, tree, machines)) for outcome in chosen]
+    general = () if arguments.what else everything.general
     if arguments.json:
         containers = [_describe(outcome, problems) for outcome, problems in found]
-        print(json.dumps({"systemd": host.systemd, "containers": containers}, indent=2))
+        others = [problem._asdict() for problem in general]
+        print(json.dumps({"systemd": host.systemd, "containers": containers, "problems": others}, indent=2))
     else:
-        _print(found)
-    return int(any(has_errors(problems) for _, problems in found))
+        _print(found, general)
+    return int(has_errors(general) or any(has_errors(problems) for _, problems in found))
 
 
 def _collect(outcome: Outcome, tree: Tree, machines: set[str]) -> tuple[Problem, ...]:
@@ -46,7 +49,9 @@ def _state(outcome: Outcome, problems: tuple[Problem, ...]) -> str:
     return outcome._replace(problems=problems).state
 
 
-def _print(found: list[tuple[Outcome, tuple[Problem, ...]]]) -> None:
+def _print(found: list[tuple[Outcome, tuple[Problem, ...]]], general: tuple[Problem, ...]) -> None:
+    for problem in general:
+        print(problem.format())
     for _, problems in found:
         for problem in problems:
             print(problem.format())

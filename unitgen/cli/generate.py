@@ -5,7 +5,7 @@ import os
 import sys
 
 from unitgen.errors import UnitgenError, has_errors
-from unitgen.pipeline import run_pipeline, write_outcomes
+from unitgen.pipeline import run_pipeline, write_result
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -14,9 +14,8 @@ def run(arguments: argparse.Namespace) -> int:
         os.makedirs(arguments.outdir, exist_ok=True)
     except OSError as error:
         raise UnitgenError(f"cannot make {arguments.outdir}: {error.strerror}") from error
-    outcomes = run_pipeline(arguments.root)
-    problems = [problem for outcome in outcomes for problem in outcome.problems]
-    problems += write_outcomes(outcomes, arguments.outdir)
+    result = run_pipeline(arguments.root)
+    problems = [*result.problems, *write_result(result, arguments.outdir)]
     for problem in problems:
         print(problem.format(), file=sys.stderr)
     return int(has_errors(problems))

@@ -8,8 +8,7 @@ from unitgen.pipeline import Outcome, run_pipeline
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table, or JSON."""
-    outcomes = run_pipeline(arguments.root)
-    rows = [_describe(outcome) for outcome in outcomes]
+    rows = [_describe(outcome) for outcome in run_pipeline(arguments.root).outcomes]
     if arguments.json:
         print(json.dumps({"containers": rows}, indent=2))
         return 0

@@ -3,38 +3,35 @@
 import os
 
 from unitgen.errors import UnitgenError, UsageError
+from unitgen.escape import FORBIDDEN, make_printable
 from unitgen.model import Host
-from unitgen.pipeline import Outcome, Workshop, run_pipeline
+from unitgen.pipeline import Outcome, Result, Workshop
 from unitgen.sources import read_candidate
 from unitgen.suggestion import suggest
 from unitgen.tree import Tree
 
 
-def select_outcomes(root: str, what: list[str], host: Host) -> tuple[list[Outcome], tuple[Outcome, ...]]:
-    """The chosen outcomes (all, if nothing is named), and all there are."""
-    everything = run_pipeline(root, host)
+def select_outcomes(root: str, what: list[str], host: Host, everything: Result) -> tuple[Outcome, ...]:
+    """The chosen outcomes; all, if nothing is named."""
     if not what:
-        return list(everything), everything
-    return [_select(root, item, host, everything) for item in what], everything
+        return everything.outcomes
+    return tuple(_select(root, item, host, everything.outcomes) for item in what)
 
 
-def select_one(root: str, name: str, host: Host) -> Outcome:
-    """The outcome of a container."""
-    return _select(root, name, host, run_pipeline(root, host))
-
-
-def _select(root: str, item: str, host: Host, everything: tuple[Outcome, ...]) -> Outcome:
-    for outcome in everything:
+def _select(root: str, item: str, host: Host, outcomes: tuple[Outcome, ...]) -> Outcome:
+    for outcome in outcomes:
         if item in (outcome.source.name, outcome.source.path):
             return outcome
     if "/" in item or os.path.lexists(item):
         return _process_file(root, item, host)
-    near = suggest(item, [outcome.source.name for outcome in everything])
+    near = suggest(item, [outcome.source.name for outcome in outcomes])
     hint = f", did you mean {near}?" if near else ""
     raise UsageError(f"there is no spec of a container {item}{hint}")
 
 
 def _process_file(root: str, path: str, host: Host) -> Outcome:
+    if FORBIDDEN.search(path):
+        raise UsageError(f"{make_printable(path)} is a file name that no unit can name")
     try:
         with open(path, "rb") as file:
             data = file.read()

@@ -2,14 +2,17 @@
 
 import argparse
 
-from unitgen.cli.selection import select_one
+from unitgen.cli.selection import select_outcomes
 from unitgen.host import detect_host
 from unitgen.model import File, Spec
+from unitgen.pipeline import run_pipeline
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the spec, then the files."""
-    outcome = select_one(arguments.root, arguments.name, detect_host(arguments.root))
+    host = detect_host(arguments.root)
+    everything = run_pipeline(arguments.root, host)
+    (outcome,) = select_outcomes(arguments.root, [arguments.name], host, everything)
     print(f"# {outcome.source.name}: {outcome.state}, from {outcome.source.path}")
     for problem in outcome.problems:
         print(f"# {problem.format()}")
