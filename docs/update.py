@@ -12,16 +12,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # run as a script, also where the package is not installed
 
+from unitgen.directives import LISTS, SINGLE  # noqa: E402
 from unitgen.errors import CODES, BadValue  # noqa: E402 - it is found by the line above
 from unitgen.keys import KEYS, SECTIONS  # noqa: E402
 from unitgen.native import (  # noqa: E402
     DIRECTIVES,
     REFUSED,
     RENAMED,
-    check_directive,
     limits_container,
 )
-from unitgen.plan import DEPENDENCIES  # noqa: E402
+from unitgen.rules import DEPENDENCIES  # noqa: E402
 from unitgen.schema import OLDEST_SYSTEMD, Key  # noqa: E402
 
 _PART = re.compile(r"(<!-- generated: (.*?) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -282,16 +282,10 @@ def _format_renamed() -> str:
 
 
 def _format_checked() -> str:
-    names = sorted({name for known in DIRECTIVES.values() for name in known if _is_checked(name)})
+    names = sorted(
+        {name for known in DIRECTIVES.values() for name in known if name in SINGLE or name in LISTS}
+    )
     return ", ".join(f"`{name}=`" for name in names if ("Service", name) not in REFUSED) + "."
-
-
-def _is_checked(name: str) -> bool:
-    try:
-        check_directive(name, "?")
-    except BadValue:
-        return True
-    return False
 
 
 def _format_newer() -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import GOLDEN, GOLDEN_CASES, copy_root, read_tree
 from unitgen.host import detect_host
 from unitgen.keys import KEYS
-from unitgen.pipeline import run_pipeline, write_outcomes
+from unitgen.pipeline import run_pipeline, write_result
 from unitgen.systemd import ask_version
 
 
@@ -19,9 +19,9 @@ from unitgen.systemd import ask_version
 def test_golden(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Emitted files and reported problems of a case."""
     root, out = copy_root(case, tmp_path), tmp_path / "out"
-    outcomes = run_pipeline(str(root))
-    assert write_outcomes(outcomes, str(out)) == ()
-    report = "".join(f"{problem.format()}\n" for outcome in outcomes for problem in outcome.problems)
+    result = run_pipeline(str(root))
+    assert write_result(result, str(out)) == ()
+    report = "".join(f"{problem.format()}\n" for problem in result.problems)
     expected, expected_report = GOLDEN / case / "expected", GOLDEN / case / "report"
     if request.config.getoption("--update-golden"):
         shutil.rmtree(expected, ignore_errors=True)

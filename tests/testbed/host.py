@@ -325,7 +325,7 @@ def console_tail(text: str) -> str:
 # The number of cgroups, the cgroups, the command.
 _ENTER_CGROUPS = """
 count=$1; shift
-while [ "$count" -gt 0 ]; do echo $$ >"$1/cgroup.procs"; shift; count=$((count - 1)); done
+while [ "$count" -gt 0 ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; count=$((count - 1)); done
 exec "$@"
 """
 

@@ -172,7 +172,7 @@ def test_specs_of_a_page_are_sound(page: Path, console: Console) -> None:
         if block.language == "ini":
             assert re.match(r"# /etc/unitgen/\S+\n", block.text), f"{page.name}:{block.line} has no path"
             console.place(block)
-    for outcome in run_pipeline(str(console.root), Host(OLDEST_SYSTEMD)):
+    for outcome in run_pipeline(str(console.root), Host(OLDEST_SYSTEMD)).outcomes:
         assert not outcome.problems
 
 
@@ -186,7 +186,7 @@ def test_page_has_no_other_language(page: Path) -> None:
 def test_examples_are_sound(systemd: int, console: Console) -> None:
     for example in EXAMPLES:
         (console.root / FOLDER / example.name).write_bytes(example.read_bytes())
-    outcomes = run_pipeline(str(console.root), Host(systemd))
+    outcomes = run_pipeline(str(console.root), Host(systemd)).outcomes
     assert [outcome.source.name for outcome in outcomes] == [example.stem for example in EXAMPLES]
     machines = {outcome.source.name for outcome in outcomes}
     for outcome in outcomes:
