@@ -36,6 +36,7 @@ _EFFECTS = {
     "Parameters": "the words after `--`",
     "PrivateUsers": "`-U` or `--private-users=`",
     "PrivateUsersChown": "`--private-users-ownership=`",
+    "OOMScoreAdjust": "`OOMScoreAdjust=` of the service, which the payload inherits",
     "Private": "`--private-network`",
     "VirtualEthernet": "`--network-veth`",
     "Forward": "the rules in the table `filter`",

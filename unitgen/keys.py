@@ -227,7 +227,6 @@ EXEC = (
         "OOMScoreAdjust",
         Type("number", parse_number(-1000, 1000)),
         "How soon the kernel kills the payload when memory is short.",
-        "--oom-score-adjust={}",
     ),
     Key("Exec", "CPUAffinity", CPUS, "CPUs to run on.", "--cpu-affinity={}"),
     Key(

@@ -177,6 +177,11 @@ def _adapt_service(spec: Spec, host: Host) -> Iterator[Line]:
         # A guest, and the stub init of ProcessTwo=, give their own processes 90 s to stop. With the same
         # time here the stop of a slow one ends as a failure, so 258 raised it in the vendor's template.
         yield Line("TimeoutSec", Text("2min"))
+    score = spec.text("Exec", "OOMScoreAdjust")
+    if score:
+        # Inherited by the payload. --oom-score-adjust= fails with user ids of the container's own: the
+        # process that is to set it may not write to its own /proc any more (tried on 252).
+        yield Line("OOMScoreAdjust", escape.plain(score))
     if not boots(spec):
         # 143: the command ended because of the SIGTERM that stops it, and says so as a shell would.
         yield Line("SuccessExitStatus", Text("143"))
