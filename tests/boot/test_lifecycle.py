@@ -121,6 +121,27 @@ def test_crash_is_restarted(host: NspawnHost, containers: Containers) -> None:
     assert show(host, name, "NRestarts") == {"NRestarts": "1"}
 
 
+def test_killed_nspawn_is_restarted(host: NspawnHost, containers: Containers) -> None:
+    """What it could not clean up does not keep the next one from starting."""
+    name = containers.add(Container(LOOP + "[Service]\nRestart=on-failure\nRestartSec=0\n"))
+    start(host, name)
+    before = leader(host, name)
+    host.run(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", unit(name)])
+    host.wait_until(
+        f"leader=$(machinectl show {name} --property=Leader --value) && test $leader != {before}"
+    )
+    wait_for_payload(host, name)
+
+
+def test_stop_right_after_start_is_clean(host: NspawnHost, containers: Containers) -> None:
+    """systemd-nspawn is ready before PID 1 of the container takes signals; the stop waits for that."""
+    name = containers.add(Container(LOOP))
+    for _ in range(3):
+        host.run(["systemctl", "start", unit(name)])
+        host.run(["systemctl", "stop", unit(name)], timeout=20)
+        assert show(host, name, "ActiveState", "Result") == CLEAN
+
+
 def test_changed_spec_takes_effect_after_reload_and_restart(
     host: NspawnHost, containers: Containers
 ) -> None:
