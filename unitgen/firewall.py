@@ -10,7 +10,7 @@ _LONGEST_CHAIN = 28  # iptables(8), XT_EXTENSION_MAXNAMELEN less one
 
 
 class Hooks(NamedTuple):
-    """What the rules are made of; templates/firewall.conf.j2 has the rules themselves."""
+    """What the rules are made of; templates/firewall-*.conf.j2 have the rules themselves."""
 
     chain: str
     interfaces: tuple[str, ...]
@@ -26,6 +26,11 @@ def plan_hooks(spec: Spec) -> Hooks | None:
     if not interfaces or not (forward or masquerade):
         return None
     return Hooks(name_chain(spec.name), interfaces, forward, masquerade)
+
+
+def plan_removal(machine: str) -> Hooks:
+    """What takes away the rules of a container of which nothing else is known."""
+    return Hooks(name_chain(machine), (), forward=True, masquerade=True)
 
 
 def list_interfaces(spec: Spec) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
-from unitgen.firewall import name_chain, plan_hooks
+from unitgen.firewall import plan_hooks, plan_removal
 from unitgen.model import File, Host, Setting, Spec
 from unitgen.mounts import list_sources, read_bind
 from unitgen.native import DIRECTIVES, limits_container
@@ -86,7 +86,7 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     script = 'printf "%s\\n" "$@" >&2; exit 78'
     holes: dict[str, object] = {
         "machine": escape.plain(spec.name),
-        "chain": escape.plain(name_chain(spec.name)),
+        "hooks": plan_removal(spec.name),
         "source": escape.raw_path(spec.path),
         "first": escape.free_text(messages[0]),
         "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),
