@@ -121,6 +121,20 @@ def test_crash_is_restarted(host: NspawnHost, containers: Containers) -> None:
     assert show(host, name, "NRestarts") == {"NRestarts": "1"}
 
 
+def test_service_that_is_always_there(host: NspawnHost, containers: Containers) -> None:
+    """Use case 1: a tree anywhere, and Restart=always also after a clean end."""
+    place = "/srv/containers/always"
+    spec = f"[Container]\nDirectory={place}\n{LOOP}[Service]\nRestart=always\nRestartSec=0\n"
+    name = containers.add(Container(spec, place=place))
+    start(host, name)
+    before = leader(host, name)
+    run_inside(host, name, "kill -TERM 2", check=False)
+    host.wait_until(
+        f"leader=$(machinectl show {name} --property=Leader --value) && test $leader != {before}"
+    )
+    assert host.run(["machinectl", "show", name, "--property=RootDirectory"]).stdout.strip().endswith(place)
+
+
 def test_killed_nspawn_is_restarted(host: NspawnHost, containers: Containers) -> None:
     """What it could not clean up does not keep the next one from starting."""
     name = containers.add(Container(LOOP + "[Service]\nRestart=on-failure\nRestartSec=0\n"))

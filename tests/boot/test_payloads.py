@@ -51,7 +51,7 @@ SPECS = {
         + "\nSetCredential=greeting:hello\\nworld %i $HOME\nLoadCredential=file:/etc/hostname\n"
         "WorkingDirectory=/tmp\nHostname=other-name\nLimitNOFILE=256:512\nCPUAffinity=0\n"
         "Capability=CAP_SYS_TIME\nDropCapability=CAP_MKNOD CAP_NET_RAW\nNoNewPrivileges=yes\n"
-        "MachineID=0123456789abcdef0123456789abcdef\n"
+        "MachineID=0123456789abcdef0123456789abcdef\nPrivateUsers=pick\n"
     ),
     "user": Container("[Exec]\nProcessTwo=yes\nUser=web\nParameters=sleep infinity\nPrivateUsers=no\n"),
     "mounts": Container(
