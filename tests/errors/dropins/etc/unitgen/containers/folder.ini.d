@@ -1,0 +1,1 @@
+a file in place of the folder of drop-ins
