@@ -107,7 +107,7 @@ def _parse_device_limit(text: str) -> str:
     words = split_words(text, escapes=True)
     if len(words) != 2 or not words[0].startswith(("/", "%")):
         raise BadValue(f"{text!r} does not name a device and a limit", "write like /dev/sda 10M")
-    if words[1] != "infinity" and not re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?[KMGT]?", words[1]):
+    if words[1] != "infinity" and not SIZE_PATTERN.fullmatch(words[1]):
         raise BadValue(f"{words[1]!r} is not a limit", "write a number, with K, M, G or T if it is long")
     return text
 
@@ -246,11 +246,10 @@ LISTS: Mapping[str, Check] = {
     **_spread(
         "LimitFSIZE LimitDATA LimitSTACK LimitCORE LimitRSS LimitAS LimitMEMLOCK", parse_rlimit("size")
     ),
-    **_spread(
-        "LimitNOFILE LimitNPROC LimitLOCKS LimitSIGPENDING LimitNICE LimitRTPRIO", parse_rlimit("number")
-    ),
+    **_spread("LimitNOFILE LimitNPROC LimitLOCKS LimitSIGPENDING LimitRTPRIO", parse_rlimit("number")),
     **_spread("LimitCPU LimitRTTIME", parse_rlimit("time")),
     **_spread("PassEnvironment UnsetEnvironment", _parse_quoted),
+    "LimitNICE": parse_rlimit("nice level"),
     "LimitMSGQUEUE": parse_rlimit("size"),
     "DeviceAllow": _parse_device,
     "DisableControllers": _parse_controllers,

@@ -22,6 +22,7 @@ def main(argv: list[str], root: str = "/") -> int:
     from unitgen.kmsg import report
 
     try:
+        from unitgen.errors import has_errors
         from unitgen.pipeline import run_pipeline, write_result
 
         result = run_pipeline(root)
@@ -31,4 +32,4 @@ def main(argv: list[str], root: str = "/") -> int:
         return 1
     if problems:
         report([(problem.format(), problem.is_error) for problem in problems])
-    return int(any(problem.is_error for problem in problems))
+    return int(has_errors(problems))

@@ -13,9 +13,9 @@ from configobj import ConfigObj
 
 from unitgen.errors import Problem
 from unitgen.escape import FORBIDDEN
+from unitgen.tree import MAX_FILE
 
 MAX_LINE = 1024 * 1024  # systemd: LONG_LINE_MAX
-MAX_FILE = 4 * MAX_LINE
 MAX_PROBLEMS = 100
 MAX_SETTINGS = 10_000
 _BLANKS = " \t"
@@ -70,7 +70,15 @@ def parse_document(data: bytes, path: str) -> Document:
             assignments.append(Assignment(name, key, value, path, int(number)))
             problems += _check_inline_comment(assignments[-1])
     problems.sort(key=lambda problem: problem.line)
-    return Document(tuple(sections), tuple(assignments), tuple(problems[:MAX_PROBLEMS]))
+    if len(problems) > MAX_PROBLEMS:
+        problems[MAX_PROBLEMS:] = [note_more_problems(path)]
+    return Document(tuple(sections), tuple(assignments), tuple(problems))
+
+
+def note_more_problems(path: str) -> Problem:
+    """Stands for the problems of a file beyond MAX_PROBLEMS, which nobody reads."""
+    message = f"more than {MAX_PROBLEMS} problems, the others are not shown"
+    return Problem("too-long", path, message, "correct these first")
 
 
 def _decode_lines(data: bytes, path: str, problems: list[Problem]) -> list[_Line]:
@@ -145,7 +153,8 @@ def _bridge(lines: list[_Line], path: str, problems: list[Problem]) -> list[str]
         text = raw.strip(_BLANKS)
         fault = _find_fault(text, in_section or skipping)
         if fault:
-            problems.append(Problem("syntax", path, *fault, number))
+            code = "syntax" if len(text) <= MAX_LINE else "too-long"
+            problems.append(Problem(code, path, *fault, number))
         if text.startswith("["):
             skipping = bool(fault)
             in_section = not fault

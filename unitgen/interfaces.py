@@ -26,11 +26,6 @@ def check_interface(text: str, longest: int = IFNAMSIZ) -> str:
     return text
 
 
-def parse_interface(text: str) -> str:
-    """One interface."""
-    return check_interface(text)
-
-
 def parse_pair(text: str) -> str:
     """HOST[:CONTAINER], the interface's name on the host and in the container."""
     names = text.split(":")
@@ -113,7 +108,7 @@ def _mix(state: list[int], rounds: int) -> None:
     state[:] = a, b, c, d
 
 
-INTERFACE = Type("interface", parse_interface)
+INTERFACE = Type("interface", check_interface)
 PAIR = Type("HOST[:CONTAINER]", parse_pair)
 PAIRS = Type("HOST[:CONTAINER] ...", each(parse_pair))
 ZONE = Type("zone", parse_zone)

@@ -3,6 +3,7 @@
 The parser, the unknown-key error, the command line of systemd-nspawn, the man page and the tests read it.
 """
 
+import re
 from collections.abc import Mapping
 
 from unitgen.errors import BadValue
@@ -20,6 +21,7 @@ from unitgen.values import (
     OWN_CAPABILITIES,
     PATH,
     RLIMIT,
+    RLIMIT_NICE,
     RLIMIT_SIZE,
     RLIMIT_TIME,
     SET_CREDENTIAL,
@@ -37,6 +39,8 @@ from unitgen.values import (
     parse_path,
 )
 
+_BASE64 = re.compile("base64:[A-Za-z0-9+/]+=*")
+
 
 def _enum(name: str, *values: str, boolean: bool = False) -> Type:
     return Type(name, choice(*values, boolean=boolean))
@@ -53,6 +57,7 @@ _PRIVATE_USERS = Type(
     choice("pick", "identity", "managed", boolean=True, other=_parse_uid_range),
 )
 _OWNERSHIP = _enum("ownership", "off", "chown", "map", "auto", "foreign")
+_SIGNATURE = Type("path or base64:DATA", lambda text: text if _BASE64.fullmatch(text) else parse_path(text))
 _RESOLV_CONF = _enum(
     "mode",
     *("off", "delete", "auto"),
@@ -218,7 +223,8 @@ EXEC = (
                 (name, RLIMIT_SIZE)
                 for name in ("FSIZE", "DATA", "STACK", "CORE", "RSS", "AS", "MEMLOCK", "MSGQUEUE")
             ),
-            *((name, RLIMIT) for name in ("NOFILE", "NPROC", "LOCKS", "SIGPENDING", "NICE", "RTPRIO")),
+            *((name, RLIMIT) for name in ("NOFILE", "NPROC", "LOCKS", "SIGPENDING", "RTPRIO")),
+            ("NICE", RLIMIT_NICE),
             ("RTTIME", RLIMIT_TIME),
         )
     ),
@@ -416,7 +422,7 @@ FILES = (
     Key(
         "Files",
         "RootHashSignature",
-        TEXT,
+        _SIGNATURE,
         "The signature of RootHash=: a path or base64:DATA.",
         "--root-hash-sig={}",
     ),
@@ -525,3 +531,7 @@ KEYS: Mapping[tuple[str, str], Key] = {
     key.id: key for key in (*CONTAINER, *EXEC, *FILES, *NETWORK, *FIREWALL)
 }
 SECTIONS = tuple(dict.fromkeys(section for section, _ in KEYS))
+DEPENDENCIES = tuple(row.name for row in CONTAINER if row.type is MACHINES)
+"""Keys of [Container] that name other containers, each a directive of [Unit]."""
+IMAGES = ("Directory", "Image", "MStack", "OCIBundle")
+"""Keys of [Container] that say where the tree is; only one of them may."""

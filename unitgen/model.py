@@ -1,17 +1,9 @@
 """The plain records that travel between the stages. Paths are absolute and as seen from inside the root."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 Value = bool | str | tuple[str, ...]
-
-
-class SpecFile(NamedTuple):
-    """A spec found in a folder, with the drop-ins that apply to it, before it is read."""
-
-    name: str
-    path: str
-    dropins: tuple[str, ...] = ()
 
 
 class Setting(NamedTuple):
@@ -43,6 +35,12 @@ class Spec(NamedTuple):
     def find(self, section: str, key: str) -> Setting | None:
         """The setting, or None if no file says anything (or an empty assignment took it back)."""
         return self.settings.get((section, key))
+
+    def parts(self, section: str, key: str) -> Iterator[tuple[Value, tuple[str, int]]]:
+        """Each value of a key with the file and line it came from."""
+        setting = self.find(section, key)
+        if setting:
+            yield from zip(setting.values, setting.places, strict=True)
 
     def flag(self, section: str, key: str, default: bool) -> bool:
         """A boolean key."""

@@ -9,6 +9,10 @@ _BIND_OPTIONS = frozenset(("rbind", "norbind", "idmap", "noidmap", "rootidmap", 
 _BIND_HINT = "write SOURCE[:DESTINATION[:OPTIONS]], with \\: for a colon in a path"
 
 
+MOUNTS_OF_HOST = ("Bind", "BindReadOnly", "Overlay", "OverlayReadOnly")
+"""Keys of [Files] that show something of the host in the container."""
+
+
 class Bind(NamedTuple):
     """The parts of a bind: `source` is empty for a scratch directory, +PATH for a path in the image."""
 

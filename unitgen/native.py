@@ -96,6 +96,7 @@ _NEWER = {
 
 def _gather() -> dict[str, dict[str, int]]:
     checks = [prefix + name for prefix in ("Condition", "Assert") for name in _CONDITIONS.split()]
+    checks.remove("AssertFirmware")  # which no systemd up to 262 has
     base = {
         "Unit": [*_UNIT.split(), *checks],
         "Service": _SERVICE.split(),
@@ -198,7 +199,7 @@ RENAMED: Mapping[tuple[str, str], tuple[str, Callable[[str], str]]] = {
 }
 """Old directives to their successor and the translation of the value."""
 
-NO_EFFECT = frozenset(("CPUAccounting", "BlockIOAccounting"))
+NO_EFFECT = frozenset((("Service", "CPUAccounting"), ("Service", "BlockIOAccounting")))
 """Without effect: the unified cgroup tree always accounts for CPU time; systemd 258 warns of them."""
 
 # Everything that takes something away from the container: an older systemd would start it without.

@@ -1,51 +1,35 @@
 """A spec to the command line of systemd-nspawn(1), for the installed version."""
 
-import re
 import signal
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from unitgen.errors import Problem
-from unitgen.keys import KEYS
+from unitgen.keys import KEYS, NETWORK
 from unitgen.model import Host, Setting, Spec
 from unitgen.schema import Key
+from unitgen.versions import is_supported
 
-NETWORK_MODES = (
-    "Private",
-    "VirtualEthernet",
-    "VirtualEthernetExtra",
-    "Interface",
-    "MACVLAN",
-    "IPVLAN",
-    "Bridge",
-    "Zone",
-    "NamespacePath",
-)
+NETWORK_MODES = tuple(row.name for row in NETWORK if row.name != "Port")
 """Any of these replaces the default network as a whole, as merge_settings() of nspawn.c has it."""
 
 _BASE = ("systemd-nspawn", "--quiet", "--keep-unit", "--settings=no")
 
 
-def build_command(spec: Spec, host: Host) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-    """The whole command line, and what the installed systemd cannot do.
+def build_command(spec: Spec, host: Host) -> tuple[str, ...]:
+    """The whole command line, without the options that the installed systemd does not have.
 
     `--settings=no` makes it the only truth: a .nspawn file beside the image changes nothing.
     """
     words = [*_BASE, f"--machine={spec.name}", *_choose_mode(spec), *_choose_users(spec)]
     words += [*_choose_network(spec), *_choose_journal(spec)]
-    problems: list[Problem] = []
     for row in KEYS.values():
         setting = spec.find(*row.id)
-        if not setting:
-            continue
-        fault = _check_version(row, setting, host)
-        problems += fault
-        if row.option and not fault:
+        if setting and row.option and is_supported(setting, host):
             words += _format_option(row, setting)
     parameters = spec.texts("Exec", "Parameters")
     if parameters:
         words += ["--", *parameters]
-    return tuple(words), tuple(problems)
+    return tuple(words)
 
 
 def boots(spec: Spec) -> bool:
@@ -62,8 +46,6 @@ def has_private_network(spec: Spec) -> bool:
 
 def has_veth(spec: Spec) -> bool:
     """True if a veth link that systemd-nspawn names leads from the host to the container."""
-    if any(spec.find("Network", mode) for mode in ("Bridge", "Zone")):
-        return True
     default = not any(spec.find("Network", mode) for mode in NETWORK_MODES)
     return spec.flag("Network", "VirtualEthernet", default)
 
@@ -95,7 +77,9 @@ def number_signal(name: str) -> int:
 
 def _choose_mode(spec: Spec) -> Iterable[str]:
     if boots(spec):
-        yield "--boot"
+        # An OCI bundle says itself what to run.
+        if not spec.find("Container", "OCIBundle"):
+            yield "--boot"
         return
     two = spec.flag("Exec", "ProcessTwo", False)
     if two:
@@ -135,24 +119,6 @@ def _choose_journal(spec: Spec) -> Iterable[str]:
     # machine id would leave another link in the host's journal folder at each start.
     if boots(spec) and not spec.find("Exec", "LinkJournal") and not spec.flag("Exec", "Ephemeral", False):
         yield "--link-journal=try-guest"
-
-
-def _check_version(row: Key, setting: Setting, host: Host) -> list[Problem]:
-    place = (row.section, row.name)
-    if row.since > host.systemd:
-        message = f"systemd {host.systemd} has no such option, {row.since} has"
-        hint = "remove it or upgrade systemd" if row.weakens else "it is left out"
-        severity = "error" if row.weakens else "warning"
-        path, line = setting.place
-        return [Problem("not-supported", path, message, hint, line, *place, severity)]
-    for raw, (path, line) in zip(setting.raw, setting.places, strict=True):
-        for token in re.split("([:, ])", raw):
-            needed = row.newer.get(token, 0)
-            if needed > host.systemd:
-                message = f"systemd {host.systemd} does not know {token!r} here, {needed} does"
-                hint = "write it another way or upgrade systemd"
-                return [Problem("not-supported", path, message, hint, line, *place)]
-    return []
 
 
 def _format_option(row: Key, setting: Setting) -> Iterable[str]:

@@ -9,7 +9,7 @@ from unitgen.model import File
 def write_files(files: Iterable[File], out: str) -> None:
     """Write the files of one container, links last, each complete from the moment it has its name.
 
-    If one cannot be written, those already written are removed and OSError is raised: a container has all
+    If one cannot be written, those already written are removed and the error is raised: a container has all
     of its files or none. Nothing is flushed to disk, the directory is on a tmpfs.
     """
     written: list[str] = []
@@ -19,7 +19,7 @@ def write_files(files: Iterable[File], out: str) -> None:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             _write_file(file, path)
             written.append(path)
-    except OSError:
+    except Exception:
         for path in written:
             os.unlink(path)
         raise
@@ -44,7 +44,7 @@ def _write_file(file: File, path: str) -> None:
                 os.fchmod(fd, 0o644)
                 stream.write(file.text)
         os.rename(temporary, path)
-    except OSError:
+    except Exception:
         if os.path.lexists(temporary):
             os.unlink(temporary)
         raise

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem
-from unitgen.ini import MAX_PROBLEMS, Assignment, Document, Section, parse_document
+from unitgen.ini import MAX_PROBLEMS, Assignment, Document, Section, note_more_problems, parse_document
 from unitgen.keys import KEYS, SECTIONS
 from unitgen.model import Setting, Spec, Value
 from unitgen.native import DIRECTIVES, NO_EFFECT, REFUSED, RENAMED, check_directive, is_single
@@ -66,8 +66,7 @@ def _cap(found: Iterator[Problem], path: str) -> list[Problem]:
     problems: list[Problem] = []
     for problem in found:
         if len(problems) == MAX_PROBLEMS:
-            message = f"more than {MAX_PROBLEMS} problems, the others are not shown"
-            return [*problems, Problem("too-long", path, message, "correct these first")]
+            return [*problems, note_more_problems(path)]
         problems.append(problem)
     return problems
 
@@ -132,12 +131,10 @@ def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Pro
         if (section, name) in RENAMED:
             name, translate = RENAMED[section, name]
             value = translate(value) if value else value
-            message, hint = f"is now called {name}=, taken as {value!r}", f"write {name}={value}"
-            yield _problem(assignment, "renamed-key", message, hint)._replace(severity="warning")
         if (section, name) in REFUSED:
             yield _problem(assignment, "refused-key", *REFUSED[section, name])
             return
-        if name in NO_EFFECT:
+        if (section, name) in NO_EFFECT:
             return
         if name not in DIRECTIVES[section]:
             hint = _hint_key(assignment, DIRECTIVES[section])
@@ -148,6 +145,9 @@ def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Pro
     except BadValue as error:
         yield _problem(assignment, "bad-value", str(error), error.hint)
         return
+    if name != assignment.key:
+        message, hint = f"is now called {name}=, taken as {value!r}", f"write {name}={value}"
+        yield _problem(assignment, "renamed-key", message, hint)._replace(severity="warning")
     # An empty assignment resets what came before, here and in the unit: it is passed on as well.
     collector.add(
         (section, name), _entry(assignment, value, value), append=bool(value) and not is_single(name)

@@ -13,11 +13,15 @@ from unitgen.plan import plan_container, plan_mask, plan_shared, plan_stub
 from unitgen.render import Renderer
 from unitgen.rules import check_rules
 from unitgen.sources import Source, find_sources
-from unitgen.tree import Tree
+from unitgen.tree import Refused, Tree
+from unitgen.versions import check_versions
 
 
 class Outcome(NamedTuple):
-    """What became of one spec: its files are a service, a stub (if `problems` has errors), or nothing."""
+    """What became of one spec.
+
+    Its files are a service, a stub if `problems` has errors (at worst a link to /dev/null), or nothing.
+    """
 
     source: Source
     spec: Spec
@@ -73,7 +77,8 @@ class Workshop:
             files, problems = self._make_service(spec, problems)
         except Exception as error:  # the one guard between a fault of unitgen's and the other containers
             files, problems = (), (*source.problems, _describe_fault(error, source.path))
-        problems = tuple(sorted(problems, key=lambda problem: (problem.path, problem.line)))
+        # A folder that is not trusted is met at each look-up.
+        problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.path, problem.line)))
         if has_errors(problems):
             files = self._make_stub(spec, problems)
         return Outcome(source, spec, files, problems)
@@ -81,15 +86,14 @@ class Workshop:
     def _make_service(
         self, spec: Spec, problems: tuple[Problem, ...]
     ) -> tuple[tuple[File, ...], tuple[Problem, ...]]:
-        problems = (*problems, *check_rules(spec))
+        problems = (*problems, *check_rules(spec), *check_versions(spec, self._host))
         if has_errors(problems):
             return (), problems
         plan = plan_container(spec, self._host)
-        problems = (*problems, *plan.problems)
-        if has_errors(problems):
-            return (), problems
         try:
             files = self._renderer.render_files(plan.renderings)
+        except Refused as refused:
+            return (), (*problems, refused.problem)
         except TemplateError as error:
             hint = "correct or remove the template"
             return (), (*problems, Problem("template", error.path, str(error), hint, error.line))
@@ -102,7 +106,7 @@ class Workshop:
             plan = plan_stub(spec, self._host, problems)
             return (*self._stub_renderer.render_files(plan.renderings), *plan.links)
         except Exception:  # whatever it is, the vendor's defaults must not take the container's place
-            return plan_mask(spec.name).links
+            return plan_mask(spec.name)
 
 
 def _describe_fault(error: Exception, path: str) -> Problem:
@@ -124,7 +128,7 @@ def write_result(result: Result, out: str) -> tuple[Problem, ...]:
         fault = _write(outcome.files, out, outcome.source.path)
         if fault and outcome.files:
             problems.append(fault)
-            _write(plan_mask(outcome.source.name).links, out, outcome.source.path)
+            _write(plan_mask(outcome.source.name), out, outcome.source.path)
     shared = _write(plan_shared(file for outcome in result.outcomes for file in outcome.files), out, out)
     return (*problems, *([shared] if shared else []))
 

@@ -1,4 +1,4 @@
-"""Where files are looked for. Imports nothing: the generator looks here at every boot of every host."""
+"""Where files are looked for. Imports only os: the generator looks here at every boot of every host."""
 
 import os
 

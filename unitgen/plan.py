@@ -7,12 +7,12 @@ from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
 from unitgen.firewall import plan_hooks, plan_removal
-from unitgen.model import File, Host, Setting, Spec
-from unitgen.mounts import list_sources, read_bind
-from unitgen.native import DIRECTIVES, limits_container
+from unitgen.keys import DEPENDENCIES
+from unitgen.model import File, Host, Spec
+from unitgen.mounts import MOUNTS_OF_HOST, list_sources, read_bind
 from unitgen.nspawn import boots, build_command, plan_stop
-from unitgen.rules import DEPENDENCIES
 from unitgen.values import parse_path
+from unitgen.versions import is_supported
 
 _DEFAULT_TARGET = "machines.target"
 
@@ -45,11 +45,10 @@ class Rendering(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All files of one container, and what the installed systemd cannot do of its spec."""
+    """All files of one container."""
 
     renderings: tuple[Rendering, ...]
     links: tuple[File, ...]
-    problems: tuple[Problem, ...]
 
 
 def name_unit(machine: str) -> str:
@@ -59,8 +58,7 @@ def name_unit(machine: str) -> str:
 
 def plan_container(spec: Spec, host: Host) -> Plan:
     """Everything that a sound spec becomes."""
-    command, problems = build_command(spec, host)
-    native, native_problems = _pass_native(spec, host)
+    native = _pass_native(spec, host)
     unit = name_unit(spec.name)
     holes: dict[str, object] = {
         "machine": escape.plain(spec.name),
@@ -68,7 +66,7 @@ def plan_container(spec: Spec, host: Host) -> Plan:
         "files": tuple(map(escape.comment, spec.files)),
         "description": _describe(spec),
         "unit_lines": (*_list_dependencies(spec), *_list_mounts(spec), *native["Unit"]),
-        "command": escape.quote_command(command),
+        "command": escape.quote_command(build_command(spec, host)),
         "service_lines": (*_adapt_service(spec, host), *native["Service"], *_allow_devices(spec)),
         "hooks": plan_hooks(spec),
         "stop": plan_stop(spec),
@@ -77,7 +75,7 @@ def plan_container(spec: Spec, host: Host) -> Plan:
     renderings = [Rendering(f"{unit}.d/10-unitgen-override.conf", "override.conf", holes)]
     if spec.text("Container", "Unit") == "full":
         renderings.insert(0, Rendering(unit, "nspawn.service", holes))
-    return Plan(tuple(renderings), plan_links(spec, host), (*problems, *native_problems))
+    return Plan(tuple(renderings), plan_links(spec, host))
 
 
 def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
@@ -94,12 +92,12 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     rendering = Rendering(name_unit(spec.name), "stub.service", holes)
     # Nothing of [Install]: what it says may be what is broken.
     settings = {key: setting for key, setting in spec.settings.items() if key[0] != "Install"}
-    return Plan((rendering,), plan_links(spec._replace(settings=settings), host), ())
+    return Plan((rendering,), plan_links(spec._replace(settings=settings), host))
 
 
-def plan_mask(machine: str) -> Plan:
+def plan_mask(machine: str) -> tuple[File, ...]:
     """The last resort: the container cannot start, not even with the vendor's defaults."""
-    return Plan((), (File(name_unit(machine), target="/dev/null"),), ())
+    return (File(name_unit(machine), target="/dev/null"),)
 
 
 def plan_shared(links: Iterable[File]) -> tuple[File, ...]:
@@ -118,12 +116,15 @@ def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
     wanted = [
         (target, kind)
         for key, kind in (("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds"))
-        if DIRECTIVES["Install"][key] <= host.systemd
-        for target in " ".join(spec.texts("Install", key)).split()
+        for target in _list_words(spec, key, host)
     ] or [(_DEFAULT_TARGET, "wants")]
     links = [File(f"{target}.{kind}/{unit}", target=f"../{unit}") for target, kind in wanted]
-    aliases = " ".join(spec.texts("Install", "Alias")).split()
-    return (*links, *(File(alias, target=unit) for alias in aliases))
+    return (*links, *(File(alias, target=unit) for alias in _list_words(spec, "Alias", host)))
+
+
+def _list_words(spec: Spec, key: str, host: Host) -> list[str]:
+    setting = spec.find("Install", key)
+    return " ".join(map(str, setting.values)).split() if setting and is_supported(setting, host) else []
 
 
 def _describe(spec: Spec) -> Text:
@@ -142,7 +143,7 @@ def list_host_paths(spec: Spec) -> tuple[str, ...]:
     places = [
         spec.text("Container", key) for key in ("Directory", "Image", "MStack", "OCIBundle", "Template")
     ]
-    for key in ("Bind", "BindReadOnly", "Overlay", "OverlayReadOnly"):
+    for key in MOUNTS_OF_HOST:
         for value in spec.texts("Files", key):
             places += list_sources(key, value)
     return tuple(dict.fromkeys(filter(None, places)))
@@ -187,25 +188,10 @@ def _adapt_service(spec: Spec, host: Host) -> Iterator[Line]:
         yield Line("SuccessExitStatus", Text("143"))
 
 
-def _pass_native(spec: Spec, host: Host) -> tuple[dict[str, list[Line]], list[Problem]]:
+def _pass_native(spec: Spec, host: Host) -> dict[str, list[Line]]:
     """[Unit] and [Service] as they are, without what the installed systemd does not know."""
     lines: dict[str, list[Line]] = {"Unit": [], "Service": []}
-    problems: list[Problem] = []
     for (section, name), setting in spec.settings.items():
-        if section not in DIRECTIVES:
-            continue
-        since = DIRECTIVES[section][name]
-        if since > host.systemd:
-            problems.append(_too_new(setting, since, host))
-        elif section in lines:
+        if section in lines and is_supported(setting, host):
             lines[section] += [Line(name, escape.native(str(value))) for value in setting.values]
-    return lines, problems
-
-
-def _too_new(setting: Setting, since: int, host: Host) -> Problem:
-    weakens = limits_container(setting.key)
-    message = f"systemd {host.systemd} has no such directive, {since} has"
-    hint = "remove it or upgrade systemd" if weakens else "it is left out"
-    path, line = setting.place
-    severity = "error" if weakens else "warning"
-    return Problem("not-supported", path, message, hint, line, setting.section, setting.key, severity)
+    return lines

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from unitgen.errors import Problem
+from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import Spec
-from unitgen.mounts import list_sources
-from unitgen.rules import DEPENDENCIES
+from unitgen.mounts import MOUNTS_OF_HOST, list_sources
 from unitgen.tree import Tree
 
 # machinectl(1), "Files and Directories".
@@ -30,7 +30,7 @@ def check_presence(spec: Spec, tree: Tree, machines: Collection[str]) -> tuple[P
 
 def _check_image(spec: Spec, tree: Tree) -> Iterator[Problem]:
     named = False
-    for key in ("Directory", "Image", "MStack", "OCIBundle"):
+    for key in IMAGES:
         setting = spec.find("Container", key)
         path = spec.text("Container", key)
         named = named or bool(setting)
@@ -57,9 +57,8 @@ def _has_image(name: str, tree: Tree) -> bool:
 
 
 def _check_sources(spec: Spec, tree: Tree) -> Iterator[Problem]:
-    for key in ("Bind", "BindReadOnly", "Overlay", "OverlayReadOnly"):
-        setting = spec.find("Files", key)
-        for value, (place, line) in zip(setting.values, setting.places, strict=True) if setting else ():
+    for key in MOUNTS_OF_HOST:
+        for value, (place, line) in spec.parts("Files", key):
             for path in list_sources(key, str(value)):
                 if not tree.exists(path):
                     message = f"{path} does not exist, the container would not start"
@@ -68,8 +67,7 @@ def _check_sources(spec: Spec, tree: Tree) -> Iterator[Problem]:
 
 def _check_containers(spec: Spec, machines: Collection[str]) -> Iterator[Problem]:
     for key in DEPENDENCIES:
-        setting = spec.find("Container", key)
-        for names, (place, line) in zip(setting.values, setting.places, strict=True) if setting else ():
+        for names, (place, line) in spec.parts("Container", key):
             for name in names if isinstance(names, tuple) else ():
                 if name not in machines:
                     message, hint = f"there is no spec of a container {name}", "correct the name"

@@ -12,7 +12,7 @@ from unitgen.escape import Text, plain
 from unitgen.model import File
 from unitgen.places import TEMPLATES
 from unitgen.plan import Rendering
-from unitgen.tree import Masked, Refused, Tree
+from unitgen.tree import Masked, Tree
 
 _PACKAGED = os.path.join(os.path.dirname(__file__), "templates")
 _SUFFIX = ".j2"
@@ -35,7 +35,7 @@ class Renderer:
         self._environment.filters["name"] = plain
 
     def render_files(self, renderings: Iterable[Rendering]) -> tuple[File, ...]:
-        """The files of a plan. Raises TemplateError."""
+        """The files of a plan. Raises TemplateError, or Refused for a template that others may change."""
         return tuple(File(item.path, self._render(item.template, item.holes)) for item in renderings)
 
     def _render(self, template: str, holes: Mapping[str, object]) -> str:
@@ -57,13 +57,11 @@ class Renderer:
 
     def _load(self, template: str) -> tuple[str, str, Callable[[], bool]] | None:
         site = f"{TEMPLATES}/{template}{_SUFFIX}"
-        if self._tree and self._tree.exists(site):
+        if self._tree and self._tree.has_name(site):
             try:
                 return self._tree.read_file(site).decode(), site, lambda: True
             except Masked:
-                pass
-            except Refused as refused:
-                raise TemplateError(site, 0, refused.problem.message) from refused
+                pass  # an empty file, or a link to /dev/null: the packaged one is wanted
             except UnicodeDecodeError as error:
                 raise TemplateError(site, 0, f"byte {error.start} is not UTF-8") from error
         path = os.path.join(_PACKAGED, template + _SUFFIX)

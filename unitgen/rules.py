@@ -1,25 +1,28 @@
 """Settings of one spec that exclude or need each other, as verify_arguments() of nspawn.c has it."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 
 from unitgen.directives import UNIT_NAME
 from unitgen.errors import Problem
+from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import Setting, Spec
 from unitgen.mounts import find_target
 from unitgen.nspawn import NETWORK_MODES, boots, has_private_network
 
 _EXCLUSIVE = (
-    (("Container", "Directory"), ("Container", "Image")),
-    (("Container", "Directory"), ("Container", "MStack")),
-    (("Container", "Image"), ("Container", "MStack")),
-    (("Container", "Template"), ("Container", "Image")),
-    (("Container", "Template"), ("Container", "MStack")),
+    *((("Container", first), ("Container", second)) for first, second in combinations(IMAGES, 2)),
+    *((("Container", "Template"), ("Container", key)) for key in IMAGES if key != "Directory"),
     (("Container", "Template"), ("Exec", "Ephemeral")),
     (("Container", "MStack"), ("Exec", "Ephemeral")),
     (("Exec", "Boot"), ("Exec", "ProcessTwo")),
     (("Files", "PrivateUsersOwnership"), ("Files", "PrivateUsersChown")),
     (("Network", "Bridge"), ("Network", "Zone")),
-    *((("Network", "NamespacePath"), ("Network", mode)) for mode in NETWORK_MODES[1:-1]),
+    *(
+        (("Network", "NamespacePath"), ("Network", mode))
+        for mode in NETWORK_MODES
+        if mode not in ("NamespacePath", "Private")
+    ),
 )
 
 
@@ -36,8 +39,6 @@ _NEEDS = (
         for name in ("MaxUse", "KeepFree", "MaxFileSize", "MaxFiles")
     ),
 )
-DEPENDENCIES = ("After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts")
-"""Keys of [Container] that name other containers, each a directive of [Unit]."""
 
 
 def check_rules(spec: Spec) -> tuple[Problem, ...]:
@@ -95,9 +96,8 @@ def _host_port(value: str) -> str:
 def _check_unique(
     spec: Spec, section: str, key: str, identify: Callable[[str], str], message: str
 ) -> Iterator[Problem]:
-    setting = spec.find(section, key)
     seen: set[str] = set()
-    for value, place in zip(setting.values, setting.places, strict=True) if setting else ():
+    for value, place in spec.parts(section, key):
         what = identify(str(value))
         if what in seen:
             yield Problem("conflict", place[0], f"{message}: {what}", "remove one", place[1], section, key)
@@ -134,8 +134,7 @@ def _check_files(spec: Spec) -> Iterator[Problem]:
     if directory and directory.values[-1] == "/" and kept:
         yield _conflict(directory, "the host's own root cannot be a container", "add [Exec] Ephemeral=yes")
     for key in ("Bind", "BindReadOnly", "TemporaryFileSystem", "Inaccessible"):
-        setting = spec.find("Files", key)
-        for value, place in zip(setting.values, setting.places, strict=True) if setting else ():
+        for value, place in spec.parts("Files", key):
             target = find_target(key, str(value))
             if target == "/" or (target == "/run" and key == "TemporaryFileSystem"):
                 message = f"hides what systemd-nspawn needs at {target}"
@@ -151,8 +150,7 @@ def _check_dependencies(spec: Spec) -> Iterator[Problem]:
 
 def _check_install(spec: Spec) -> Iterator[Problem]:
     for key in ("WantedBy", "RequiredBy", "UpheldBy", "Alias"):
-        setting = spec.find("Install", key)
-        for value, (path, line) in zip(setting.values, setting.places, strict=True) if setting else ():
+        for value, (path, line) in spec.parts("Install", key):
             for unit in str(value).split():
                 fault = _find_fault(key, unit, spec.name)
                 if fault:

@@ -56,6 +56,8 @@ def read_candidate(tree: Tree, path: str, data: bytes) -> Source:
     fault = _check_name(name, path)
     if fault:
         return Source(name, path, problems=(fault,))
+    if not data:
+        return Source(name, path, masked=True)
     return _merge(tree, Source(name, path, ((path, data),)), _scan(tree)[1], _read_defaults(tree))
 
 

@@ -9,8 +9,8 @@ import stat
 from typing import NamedTuple
 
 from unitgen.errors import Problem
-from unitgen.ini import MAX_FILE
 
+MAX_FILE = 4 * 1024 * 1024
 _MAX_LINKS = 40  # the kernel's own limit (path_resolution(7))
 _NO_FOLLOW_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
@@ -142,8 +142,8 @@ class Tree:
         self, link: str, asked: str, pending: list[str], links: int
     ) -> tuple[str, list[str], os.stat_result]:
         target = os.readlink(self.root + link)
-        if os.path.normpath(os.path.join(os.path.dirname(link), target)) == "/dev/null":
-            raise Masked  # whether or not there is a /dev in this root
+        if _leads_to_null(os.path.dirname(link), target):
+            raise Masked
         if links > _MAX_LINKS:
             raise Refused(
                 Problem("not-a-file", asked, "is a chain of links without end", "correct the link")
@@ -151,6 +151,13 @@ class Tree:
         self._check_trust(asked, link, os.lstat(self.root + link))
         current = "" if target.startswith("/") else os.path.dirname(link).rstrip("/")
         return current, [*pending, *target.split("/")[::-1]], os.stat(self.root + (current or "/"))
+
+
+def _leads_to_null(folder: str, target: str) -> bool:
+    """True for a link to /dev/null, whether or not there is a /dev in this root; `folder` has no links."""
+    parts = {part for part in target.split("/") if part not in ("", ".", "..")}
+    # Over other folders .. could lead elsewhere, as they may be links.
+    return parts == {"dev", "null"} and os.path.normpath(os.path.join(folder or "/", target)) == "/dev/null"
 
 
 def _name(what: str, path: str) -> str:

@@ -39,6 +39,11 @@ _MACHINE = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9])*(\.[A-Za-z0-9](-*[A-Za-z0-9])
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*|[0-9]+")
 _ID = re.compile(r"[A-Za-z0-9._@:+-]{1,255}")
+C_ESCAPE = re.compile(
+    r"""\\([abfnrtvs\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}"""
+    r"""|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|U00(0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
+)
+"""The escapes of systemd.syntax(7)."""
 SIZE_PATTERN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?( ?[KMGTPEB])?")
 # Possessive, because a plain + over numbers without units backtracks without end.
 _TIME = re.compile(
@@ -109,7 +114,7 @@ def parse_path(text: str) -> str:
 
 def parse_machine(text: str) -> str:
     """A machine name: hostname rules, at most 64 characters, no underscore."""
-    if len(text) > 64 or not _MACHINE.fullmatch(text) or text == ".host":
+    if len(text) > 64 or not _MACHINE.fullmatch(text):
         hint = "use letters, digits, - and . (no _), at most 64 characters"
         raise BadValue(f"{text!r} is not a machine name", hint)
     return text
@@ -242,7 +247,13 @@ def parse_syscalls(text: str) -> str:
     return ("~" if text.startswith("~") else "") + " ".join(words)
 
 
-_LIMIT_UNITS = {"number": re.compile(r"[+-]?[0-9]{1,19}"), "size": SIZE_PATTERN, "time": _TIME}
+_LIMIT_UNITS = {
+    "number": re.compile(r"[0-9]{1,19}"),
+    # A nice level with its sign, or what setrlimit(2) counts: 20 less the level.
+    "nice level": re.compile(r"[+-]?0|\+1?[1-9]|\+10|-1?[1-9]|-10|-20|[1-3]?[0-9]|40"),
+    "size": SIZE_PATTERN,
+    "time": _TIME,
+}
 _FACTORS = {unit: 1024**power for power, unit in enumerate(" KMGTPE")}
 
 
@@ -252,8 +263,10 @@ def parse_rlimit(kind: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         bounds = text.split(":")
-        if len(bounds) > 2 or not all(bound == "infinity" or pattern.fullmatch(bound) for bound in bounds):
-            raise BadValue(f"{text!r} is not a limit", f"write SOFT or SOFT:HARD, a {kind} or infinity")
+        endless = () if kind == "nice level" else ("infinity",)
+        if len(bounds) > 2 or not all(bound in endless or pattern.fullmatch(bound) for bound in bounds):
+            what = " or ".join((f"a {kind}", *endless))
+            raise BadValue(f"{text!r} is not a limit", f"write SOFT or SOFT:HARD, {what}")
         if kind != "time" and len(bounds) == 2 and _measure(bounds[0]) > _measure(bounds[1]):
             raise BadValue(f"the soft limit {bounds[0]} is above the hard limit {bounds[1]}", "swap them")
         return text
@@ -301,8 +314,7 @@ def parse_set_credential(text: str) -> str:
     name, colon, value = text.partition(":")
     if not colon:
         raise BadValue(f"{text!r} has no value", "write ID:VALUE")
-    escape = r"""\\([abfnrtvs\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u(?!d[89a-f])[0-9a-f]{4}|U000[0-9a-f]{5})"""
-    if "\\" in re.sub(escape, "", value, flags=re.IGNORECASE):
+    if "\\" in C_ESCAPE.sub("", value):
         raise BadValue("the value has a backslash that begins no C escape", r"write \\ for a backslash")
     return f"{parse_credential_id(name)}:{value}"
 
@@ -336,5 +348,6 @@ SIZE = Type("size", parse_size)
 SET_CREDENTIAL = Type("ID:VALUE", parse_set_credential)
 LOAD_CREDENTIAL = Type("ID:PATH", parse_load_credential)
 RLIMIT = Type("SOFT[:HARD]", parse_rlimit("number"))
+RLIMIT_NICE = Type("SOFT[:HARD]", parse_rlimit("nice level"))
 RLIMIT_SIZE = Type("SIZE[:SIZE]", parse_rlimit("size"))
 RLIMIT_TIME = Type("TIME[:TIME]", parse_rlimit("time"))

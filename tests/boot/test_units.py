@@ -55,7 +55,7 @@ def test_command_lines_are_taken_by_nspawn(case: str, host: NspawnHost, tmp_path
     for outcome in run_pipeline(str(copy_root(case, tmp_path)), version).outcomes:
         if outcome.state not in ("ok", "warning") or outcome.spec.find("Container", "OCIBundle"):
             continue  # a bundle is read while the command line is parsed
-        words, _ = build_command(outcome.spec, version)
+        words = build_command(outcome.spec, version)
         tried = [word for word in words if not word.startswith((*UNTRIED, "--directory", "--keep-unit"))]
         if not any(word.startswith(("--image", "--mstack", "--template")) for word in tried):
             tried.insert(1, "--directory=/nonexistent")

@@ -180,7 +180,6 @@ def test_module_says_what_it_is_for(module: Path) -> None:
     assert ast.get_docstring(ast.parse(module.read_text()))
 
 
-@pytest.mark.xfail(strict=True, reason="`directives` is missing in the table of rooms")
 def test_modules_are_those_of_the_plan_of_the_house() -> None:
     """CONTRIBUTING.md lists every one."""
     table = (CHECKOUT / "CONTRIBUTING.md").read_text().partition("| module |")[2].partition("\n\n")[0]

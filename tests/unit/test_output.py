@@ -88,7 +88,6 @@ def test_all_or_nothing(obstacle: str, tmp_path: Path) -> None:
     assert list_files(tmp_path) == before, "no file and no temporary one is left"
 
 
-@pytest.mark.xfail(strict=True, reason="write_files() tidies up after an OSError only")
 @pytest.mark.parametrize(
     "last",
     [File("../outside", "x"), File("a//b", "x"), File("last", "\ud800")],

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 
@@ -18,6 +19,7 @@ _VERBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb. The exit status: 0 fine, 1 problems found, 2 wrong usage."""
+    _prepare_output()
     arguments = build_parser().parse_args(argv)
     try:
         if not os.path.isdir(arguments.root):
@@ -32,6 +34,15 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     return status
+
+
+def _prepare_output() -> None:
+    """Let nothing that a spec holds keep a report from being printed, whatever the locale."""
+    if sys.stdout is None:  # closed by the caller, as by >&-
+        sys.stdout = open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def build_parser() -> argparse.ArgumentParser:

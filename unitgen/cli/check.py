@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import os
 
 from unitgen.cli.selection import select_outcomes
 from unitgen.errors import Problem, has_errors
 from unitgen.host import detect_host
 from unitgen.pipeline import Outcome, run_pipeline
+from unitgen.places import FOLDERS
 from unitgen.presence import check_presence
 from unitgen.tree import Tree
 
@@ -60,4 +60,4 @@ def _print(found: list[tuple[Outcome, tuple[Problem, ...]]], general: tuple[Prob
     noun = "spec" if len(states) == 1 else "specs"
     print(f"{len(states)} {noun}{': ' + ', '.join(counts) if counts else ''}")
     if not states:
-        print(f"no spec in {os.path.join('/etc/unitgen/containers', '')}")
+        print(f"no spec in {', '.join(FOLDERS)}")

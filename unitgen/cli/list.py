@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from unitgen.escape import make_printable
 from unitgen.pipeline import Outcome, run_pipeline
 
 
@@ -13,7 +14,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"containers": rows}, indent=2))
         return 0
     cells = [("NAME", "STATE", "AUTOSTART", "SOURCE")]
-    cells += [(str(row["name"]), str(row["state"]), _autostart(row), _source(row)) for row in rows]
+    cells += [
+        (make_printable(str(row["name"])), str(row["state"]), _autostart(row), make_printable(_source(row)))
+        for row in rows
+    ]
     widths = [max(len(line[column]) for line in cells) for column in range(3)]
     for line in cells:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]))

@@ -8,7 +8,7 @@ from unitgen.model import Host
 from unitgen.pipeline import Outcome, Result, Workshop
 from unitgen.sources import read_candidate
 from unitgen.suggestion import suggest
-from unitgen.tree import Tree
+from unitgen.tree import MAX_FILE, Tree
 
 
 def select_outcomes(root: str, what: list[str], host: Host, everything: Result) -> tuple[Outcome, ...]:
@@ -33,8 +33,10 @@ def _process_file(root: str, path: str, host: Host) -> Outcome:
     if FORBIDDEN.search(path):
         raise UsageError(f"{make_printable(path)} is a file name that no unit can name")
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UsageError(f"{path} is not a file")
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise UnitgenError(f"cannot read {path}: {error.strerror}") from error
     tree = Tree(root)
