@@ -57,7 +57,7 @@ _PHRASES = {
         "a boolean, `pick`, `identity`, `managed` or `UID[:RANGE]`"
     ),
     "path": "an absolute path",
-    "hash or path": "hexadecimal digits or an absolute path",
+    "hash": "hexadecimal digits",
     "machine names": "machine names, separated by blanks",
     "machine id": "32 hexadecimal digits or a UUID",
     "words": "words, separated by blanks",

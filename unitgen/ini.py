@@ -13,7 +13,6 @@ from configobj import ConfigObj
 
 from unitgen.errors import Problem
 from unitgen.escape import FORBIDDEN
-from unitgen.tree import MAX_FILE
 
 MAX_LINE = 1024 * 1024  # systemd: LONG_LINE_MAX
 MAX_PROBLEMS = 100
@@ -82,10 +81,6 @@ def note_more_problems(path: str) -> Problem:
 
 
 def _decode_lines(data: bytes, path: str, problems: list[Problem]) -> list[_Line]:
-    if len(data) > MAX_FILE:
-        hint = "split it into drop-ins"
-        problems.append(Problem("too-long", path, f"the file is longer than {MAX_FILE >> 20} MiB", hint))
-        return []
     lines = []
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         problem, text = _decode_line(raw.removesuffix(b"\r"))

@@ -70,7 +70,7 @@ class Tree:
         return True
 
     def read_file(self, path: str) -> bytes:
-        """The content of a regular file of at most MAX_FILE bytes (one more shows that it is longer).
+        """The content of a regular file of at most MAX_FILE bytes.
 
         Raises Refused with the reason, or Masked.
         """
@@ -87,6 +87,9 @@ class Tree:
             raise Refused(_unreadable(path, error)) from error
         if not data:
             raise Masked
+        if len(data) > MAX_FILE:
+            message = f"the file is longer than {MAX_FILE >> 20} MiB"
+            raise Refused(Problem("too-long", path, message, "split it into drop-ins"))
         return data
 
     def _check_file(self, path: str, status: os.stat_result) -> None:

@@ -97,6 +97,18 @@ def test_machinectl_drives_a_guest(host: NspawnHost, containers: Containers) -> 
     host.wait_until(f"! systemctl is-active {unit(name)}")
 
 
+def test_tools_that_look_into_a_guest(host: NspawnHost, containers: Containers) -> None:
+    """Use cases 29 and 30: a shell, and what takes -M."""
+    name = containers.add(Container("[Container]\n", tree="guest"))
+    start(host, name)
+    wait_until_booted(host, name)
+    host.run(["machinectl", "shell", name, "/bin/touch", "/from-a-shell"])
+    host.wait_until(f"test -e /var/lib/machines/{name}/from-a-shell")
+    assert "graphical.target" in host.run(["systemd-analyze", f"--machine={name}"]).stdout
+    assert "/machine.slice" in host.run("systemd-cgtop --batch --iterations=1 --depth=9").stdout
+    assert "Reached target" in host.run(["journalctl", f"--unit={unit(name)}"]).stdout
+
+
 def test_reboot_inside_restarts_the_container(host: NspawnHost, containers: Containers) -> None:
     """Exit status 133: the whole service goes round, hooks included."""
     name = containers.add(Container("[Container]\n", tree="guest"))

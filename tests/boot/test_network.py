@@ -32,6 +32,7 @@ def prepare(host: Host) -> None:
         "[Unit]\nBefore=machines.target network.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
         "ExecStart=ip link add br-lab type bridge\n[Install]\nWantedBy=multi-user.target\n",
     )
+    host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
     wants = host.tree / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     (wants / "br-lab.service").symlink_to("../br-lab.service")
@@ -47,6 +48,31 @@ def test_host_network(host: NspawnHost) -> None:
     """Use case 4."""
     namespace = host.run(["readlink", "/proc/1/ns/net"]).stdout
     assert host.run(["readlink", f"/proc/{leader(host, 'hostnet')}/ns/net"]).stdout == namespace
+
+
+def test_names_resolve_in_a_program_of_the_host_network(host: NspawnHost) -> None:
+    """Use case 15: the host's resolver is the program's, be it PID 2 without any system around it."""
+    assert run_inside(host, "hostnet", "cat /etc/resolv.conf") == host.read("/etc/resolv.conf")
+    host.write("/run/resolver.py", _RESOLVER)
+    host.run("systemd-run --quiet --unit=resolver python3 /run/resolver.py")
+    host.wait_until("systemctl is-active resolver")
+    enter = f"nsenter --target={leader(host, 'hostnet')} --all --"
+    host.wait_until(f"{enter} nslookup web.example.org | grep 192.0.2.7")
+
+
+# Answers every question with one address: the question back, one answer that points to its name.
+_RESOLVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+while True:
+    query, peer = server.recvfrom(512)
+    end = query.index(0, 12) + 5
+    kind = query[end - 3]
+    answer = bytes.fromhex("c00c000100010000003c0004") + bytes((192, 0, 2, 7)) if kind == 1 else b""
+    header = query[:2] + b"\\x81\\x80\\0\\1\\0" + (b"\\1" if answer else b"\\0") + bytes(4)
+    server.sendto(header + query[12:end] + answer, peer)
+"""
 
 
 def test_private_network_is_loopback_only(host: NspawnHost) -> None:
@@ -95,12 +121,13 @@ class Lan:
         self.host = host
         host.run(_MAKE_LAN, check=True)
 
-    def connect(self, name: str) -> None:
+    def connect(self, name: str, interface: str = "") -> None:
         """Give a container addresses by hand, as no network manager runs on either side."""
-        interface = shorten_name(f"ve-{name}")
+        interface = interface or shorten_name(f"ve-{name}")
         enter = f"nsenter --target={leader(self.host, name)} --net ip"
         self.host.run(
-            f"set -e; ip address replace 10.99.0.1/24 dev {interface}; ip link set {interface} up;"
+            f"set -e; [ ! -e /sys/class/net/vb-{name} ] || ip link set vb-{name} up;"
+            f"ip address replace 10.99.0.1/24 dev {interface}; ip link set {interface} up;"
             f"ip address replace fd99::1/64 dev {interface} nodad;"
             f"{enter} address replace 10.99.0.2/24 dev host0;"
             f"{enter} address replace fd99::2/64 dev host0 nodad; {enter} link set host0 up;"
@@ -114,7 +141,7 @@ class Lan:
         return self.host.run(f"{enter} nc -d -w 2 {address} 80", check=False).stdout
 
 
-# Once is enough; the addresses are documentation and unique-local ones.
+# Once is enough. The addresses are private and unique-local ones.
 _MAKE_LAN = """
 set -e
 for i in iptables ip6tables; do $i -w -P FORWARD DROP; done
@@ -156,6 +183,20 @@ def test_guest_reaches_beyond_a_host_that_drops(
     start(host, name)
     lan.connect(name)
     assert lan.answer(name, address).startswith("hello ")
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("network", "interface"), [("Zone=fwd", "vz-fwd"), ("Bridge=br-lab", "br-lab")], ids=["zone", "bridge"]
+)
+def test_guest_on_a_bridge_reaches_beyond_too(
+    network: str, interface: str, address: str, lan: Lan, host: NspawnHost, containers: Containers
+) -> None:
+    name = containers.add(Container(f"{LOOP}[Network]\n{network}\n"))
+    start(host, name)
+    lan.connect(name, interface)
+    assert lan.answer(name, address).startswith("hello ")
+    host.run(f"ip address flush dev {interface}", check=False)
 
 
 @SERVERS

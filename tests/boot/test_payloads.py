@@ -58,7 +58,7 @@ SPECS = {
         _loop(
             "[Files]\nReadOnly=yes\nBind=/srv/rw:/mnt/rw:idmap\nBindReadOnly=/srv/ro:/mnt/renamed\n"
             "Bind=/srv/a b\\:c:/mnt/d e\\:f\nTemporaryFileSystem=/mnt/tmpfs:size=64k\n"
-            "Inaccessible=/etc/passwd\nOverlay=/srv/lower:/srv/upper:/mnt/over\nBind=/dev/net/tun\n"
+            "Inaccessible=/etc/passwd\nOverlay=/srv/lower:/srv/upper:/mnt/over\n"
         ),
         files={f"/mnt/{name}/.keep": "" for name in ("rw", "renamed", "d e:f", "tmpfs", "over")},
     ),
@@ -192,11 +192,6 @@ def test_read_only_root_tmpfs_overlay_and_inaccessible(host: NspawnHost) -> None
     assert run_inside(host, "mounts", "echo x >/mnt/tmpfs/x && stat -f -c %T /mnt/tmpfs").strip() == "tmpfs"
     assert run_inside(host, "mounts", "cat /mnt/over/file") == "lower\n"
     assert run_inside(host, "mounts", "test -s /etc/passwd || echo hidden").strip() == "hidden"
-
-
-def test_bound_device_can_be_opened(host: NspawnHost) -> None:
-    assert "/dev/net/tun rwm" in show(host, "mounts", "DeviceAllow")["DeviceAllow"]
-    assert run_inside(host, "mounts", "test -c /dev/net/tun && echo there").strip() == "there"
 
 
 def test_odd_directory(host: NspawnHost) -> None:

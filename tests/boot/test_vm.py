@@ -20,6 +20,10 @@ VM_SPECS = {
         "Parameters=sh -c 'dd if=/dev/zero of=/dev/null bs=64M count=1; exec sleep infinity'\n"
         "[Service]\nMemoryMax=32M\nMemorySwapMax=0\n"
     ),
+    "disks": Container(
+        LOOP + "PrivateUsers=no\n[Files]\nBind=/dev/vda\nBindReadOnly=/dev/vdb\nBind=/dev:/host-dev\n"
+        "[Service]\nMemoryLimit=200M\n"
+    ),
     "mistyped": Container("[Exec]\nBoot=ture\n"),
     "booted": Container("[Container]\nDescription=A guest in a machine\n", tree="guest"),
 }
@@ -56,6 +60,18 @@ def test_task_limit_bites(vm: VmHost) -> None:
 def test_memory_limit_bites(vm: VmHost) -> None:
     events = f"/sys/fs/cgroup/machine.slice/{unit('greedy')}/memory.events"
     vm.wait_until(f"grep -E '^oom_kill [1-9]' {events}", timeout=60)
+
+
+def test_bound_devices_and_no_others_can_be_opened(vm: VmHost) -> None:
+    """DevicePolicy=closed of the template, with a DeviceAllow= for what is bound by name, as it is bound."""
+    assert read_group(vm, "disks", "memory.max") == str(200 << 20)
+    enter = f"cd / && exec nsenter --target={leader(vm, 'disks')} --all --"
+    group = f"/sys/fs/cgroup/machine.slice/{unit('disks')}/cgroup.procs"
+    inside = f"echo $$ >{group.replace('cgroup.procs', 'payload/cgroup.procs')}; {enter}"
+    assert vm.run(f"{inside} head -c 1 /dev/vda", check=False).returncode == 0
+    assert vm.run(f"{inside} head -c 1 /dev/vdb", check=False).returncode == 0
+    assert "not permitted" in vm.run(f"{inside} sh -c ': >/host-dev/vdb'", check=False).stderr
+    assert "not permitted" in vm.run(f"{inside} head -c 1 /host-dev/kmsg", check=False).stderr
 
 
 def test_problems_are_in_the_kernel_log_and_journal(vm: VmHost) -> None:

@@ -188,6 +188,19 @@ def test_modules_are_those_of_the_plan_of_the_house() -> None:
     assert listed == there
 
 
+def test_table_of_rooms_has_the_imports_that_there_are() -> None:
+    """The third column, for the modules that have a row of their own."""
+    rows = re.findall(
+        r"^\| `([a-z]+)` \|.*\| ([^|]*) \|$", (CHECKOUT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for module, listed in rows:
+        text = (PACKAGE / f"{module}.py").read_text()
+        found = set(re.findall(r"^\s*from unitgen\.([a-z]+) import", text, re.MULTILINE))
+        found |= set(re.findall(r"^from unitgen import ([a-z]+)$", text, re.MULTILINE))
+        assert set(re.findall(r"`([a-z]+)`", listed)) == found, module
+
+
 def test_package_takes_in_every_module_and_template() -> None:
     tools = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert set(tools["packages"]) == {

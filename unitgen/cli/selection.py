@@ -37,6 +37,8 @@ def _process_file(root: str, path: str, host: Host) -> Outcome:
             raise UsageError(f"{path} is not a file")
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise UnitgenError(f"{path} is longer than {MAX_FILE >> 20} MiB")
     except OSError as error:
         raise UnitgenError(f"cannot read {path}: {error.strerror}") from error
     tree = Tree(root)
