@@ -92,5 +92,6 @@ def test_containers_are_back_after_a_real_reboot(vm: VmHost) -> None:
     assert show(vm, "mistyped", "ActiveState") == {"ActiveState": "failed"}
     assert "var.mount" in show(vm, "booted", "After")["After"]
     assert vm.run("findmnt --noheadings --output=SOURCE /var").stdout == "/dev/vdb\n"
+    assert unit("booted") in vm.run("systemd-cgtop --batch --iterations=2 --depth=9 --delay=3").stdout
     assert read_words(vm, "measured", "/proc/2/cmdline") == ["sleep", "infinity"]
     assert leader(vm, "measured")

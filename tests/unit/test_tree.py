@@ -111,11 +111,14 @@ def test_empty_file_masks(root: Path) -> None:
         Tree(str(root)).read_file(SPEC)
 
 
-def test_large_file_is_not_read_whole(root: Path) -> None:
-    """One byte more shows that it is too long."""
-    with (root / SPEC[1:]).open("wb") as file:
-        file.truncate(MAX_FILE * 4)
-    assert len(Tree(str(root)).read_file(SPEC)) == MAX_FILE + 1
+def test_large_file_is_refused(root: Path) -> None:
+    path = root / "etc/large"
+    path.write_bytes(b"#" * (MAX_FILE + 1))
+    with pytest.raises(Refused) as refused:
+        Tree(str(root)).read_file("/etc/large")
+    assert refused.value.problem.code == "too-long"
+    path.write_bytes(b"#" * MAX_FILE)
+    assert len(Tree(str(root)).read_file("/etc/large")) == MAX_FILE
 
 
 def test_listing_is_sorted_and_missing_folder_empty(root: Path) -> None:
