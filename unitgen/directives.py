@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 
 from unitgen.errors import BadValue
+from unitgen.interfaces import check_interface
 from unitgen.model import Value
 from unitgen.values import (
+    SIZE_FACTORS,
     SIZE_PATTERN,
     choice,
     parse_boolean,
@@ -25,11 +27,13 @@ from unitgen.values import (
 Check = Callable[[str], Value]
 
 _UNIT_TYPES = "service|socket|device|mount|automount|swap|target|path|timer|slice|scope"
-UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\@-]{{1,240}}\.({_UNIT_TYPES})")
+UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\@-]{{1,200}}\.({_UNIT_TYPES})")
 _UNIT_PATTERN = re.compile(rf"[A-Za-z0-9:_.\\@%-]{{1,240}}\.({_UNIT_TYPES})")
-_SLICE = re.compile(r"-\.slice|[A-Za-z0-9:_.\\@%]+(-[A-Za-z0-9:_.\\@%]+)*\.slice")
-_PERCENTAGE = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,2})?)%"
-_BIND = re.compile(r"any|(ipv[46]:)?((tcp|udp)(:|$))?([0-9]{1,5}(-[0-9]{1,5})?)?")
+_SLICE = re.compile(r"-\.slice|[A-Za-z0-9:_.\\%]+(-[A-Za-z0-9:_.\\%]+)*\.slice")
+_PERCENTAGE = r"(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)%"
+_BIND = re.compile(
+    r"(any|(ipv[46])?|((ipv[46]):)?((tcp|udp):)?([1-9][0-9]{0,4})(-([1-9][0-9]{0,4}))?|((ipv[46]):)?(tcp|udp))"
+)
 _CONTROLLERS = frozenset(
     "cpu cpuacct cpuset io blkio memory devices pids bpf-firewall bpf-devices bpf-foreign "
     "bpf-socket-bind bpf-restrict-network-interfaces".split()
@@ -42,13 +46,16 @@ def _parse_limit(text: str) -> str:
     if not re.fullmatch(_PERCENTAGE, text) and not SIZE_PATTERN.fullmatch(text):
         hint = "write bytes, a number with K, M, G or T, a percentage, or infinity"
         raise BadValue(f"{text!r} is not a limit", hint)
+    number = re.match(r"[0-9.]+", text)
+    if not text.endswith("%") and number and float(number[0]) * SIZE_FACTORS.get(text[-1], 1) >= 2**64 - 1:
+        raise BadValue(f"{text!r} is more than a number of 64 bits", "write infinity")
     if not re.search("[1-9]", text):
         raise BadValue(f"{text!r} is a limit that nothing fits into", "write more than 0")
     return text
 
 
 def _parse_protection(text: str) -> str:
-    return text if text == "0" else _parse_limit(text)
+    return text if re.fullmatch("0[%KMGTPEB]?", text) else _parse_limit(text)
 
 
 def _parse_tasks(text: str) -> str:
@@ -77,13 +84,14 @@ def _parse_units(text: str) -> str:
 
 def _parse_paths(text: str) -> str:
     for word in split_words(text, escapes=True):
-        if not word.split(":")[0].lstrip("-+").startswith(("/", "%")):
-            raise BadValue(f"{word!r} is not an absolute path", "begin it with /")
+        path = word.split(":")[0]
+        if not re.fullmatch("-?[+]?[/%].*", path) or ".." in path.split("/"):
+            raise BadValue(f"{word!r} is not an absolute path", "begin it with /, and leave out ..")
     return text
 
 
 def _parse_condition_path(text: str) -> str:
-    if not text.lstrip("|! ").startswith(("/", "%")):
+    if not re.fullmatch(r"[|]?!?[/%].*", text) or ".." in text.split("/"):
         raise BadValue(f"{text!r} is not an absolute path", "begin it with /, or with ! or | and then /")
     return text
 
@@ -96,6 +104,8 @@ def _parse_addresses(text: str) -> str:
         if word in ("any", "localhost", "link-local", "multicast"):
             continue
         try:
+            if not re.fullmatch("[^/]+(/(0|[1-9][0-9]{0,2}))?", word):
+                raise ValueError(word)
             ip_network(word, strict=False)
         except ValueError:
             hint = "write like 10.0.0.0/8, fd00::/8, any, localhost, link-local or multicast"
@@ -107,7 +117,7 @@ def _parse_device_limit(text: str) -> str:
     words = split_words(text, escapes=True)
     if len(words) != 2 or not words[0].startswith(("/", "%")):
         raise BadValue(f"{text!r} does not name a device and a limit", "write like /dev/sda 10M")
-    if words[1] != "infinity" and not SIZE_PATTERN.fullmatch(words[1]):
+    if words[1] != "infinity" and (not re.search("[1-9]", words[1]) or not SIZE_PATTERN.fullmatch(words[1])):
         raise BadValue(f"{words[1]!r} is not a limit", "write a number, with K, M, G or T if it is long")
     return text
 
@@ -121,7 +131,8 @@ def _parse_device(text: str) -> str:
 
 
 def _parse_binds(text: str) -> str:
-    if not _BIND.fullmatch(text):
+    ports = [int(port) for port in re.findall("[0-9]{2,}|[1-9]", re.sub("ipv[46]", "", text))]
+    if not _BIND.fullmatch(text) or ports != sorted(ports) or max(ports, default=1) > 65535:
         raise BadValue(f"{text!r} is not a port to bind", "write like tcp:80, ipv4:udp:5000-6000 or any")
     return text
 
@@ -140,9 +151,8 @@ def _parse_controllers(text: str) -> str:
 
 
 def _parse_interfaces(text: str) -> str:
-    for word in text.removeprefix("~").split():
-        if not re.fullmatch(r"[A-Za-z0-9_.@-]{1,127}", word):
-            raise BadValue(f"{word!r} is not an interface", "write names separated by blanks, or ~ in front")
+    for word in text.split():
+        check_interface(word.removeprefix("~"))
     return text
 
 
@@ -162,9 +172,16 @@ def _parse_environment(text: str) -> str:
 
 
 def _parse_cpu_quota(text: str) -> str:
-    if len(text) > 10:
+    if len(text) > 8:
         raise BadValue(f"{text!r} is too large", "write like 150%")
     return parse_percent(text)
+
+
+def _parse_statuses(text: str) -> str:
+    for word in text.split():
+        if re.fullmatch("[0-9]+", word) and int(word[:4]) > 255:
+            raise BadValue(f"{word!r} is not an exit status", "write 0 to 255, a name of one, or a signal")
+    return text
 
 
 def _parse_quoted(text: str) -> str:
@@ -196,12 +213,19 @@ SINGLE: Mapping[str, Check] = {
     ),
     **_spread(
         """DefaultDependencies StopWhenUnneeded RefuseManualStart RefuseManualStop LockPersonality
-        MemoryDenyWriteExecute PrivateTmp ProtectClock ProtectHostname ProtectKernelLogs ProtectKernelModules
+        MemoryDenyWriteExecute ProtectClock ProtectKernelLogs ProtectKernelModules
         RestrictRealtime RestrictSUIDSGID SendSIGKILL SendSIGHUP IPAccounting IOAccounting""",
         parse_boolean,
     ),
     **_spread("KillSignal FinalKillSignal RestartKillSignal WatchdogSignal", parse_signal),
     **_spread("ManagedOOMSwap ManagedOOMMemoryPressure", choice("auto", "kill")),
+    **_spread("CPUAffinity NUMAMask", parse_cpus),
+    **_spread("IOSchedulingClass", choice("0", "1", "2", "3", "none", "realtime", "best-effort", "idle")),
+    "PrivateTmp": choice("disconnected", boolean=True),
+    "ProtectHostname": choice("private", boolean=True),
+    "ManagedOOMMemoryPressureLimit": parse_percent,
+    "CPUSchedulingPolicy": choice("other", "batch", "idle", "fifo", "rr", "ext"),
+    "CollectMode": choice("inactive", "inactive-or-failed"),
     "TasksMax": _parse_tasks,
     "CPUQuota": _parse_cpu_quota,
     "Slice": _parse_slice,
@@ -228,7 +252,7 @@ LISTS: Mapping[str, Check] = {
     ),
     **_spread(
         """InaccessiblePaths ReadOnlyPaths ReadWritePaths NoExecPaths ExecPaths RequiresMountsFor
-        WantsMountsFor TemporaryFileSystem""",
+        WantsMountsFor TemporaryFileSystem BindPaths BindReadOnlyPaths EnvironmentFile""",
         _parse_paths,
     ),
     **_spread(
@@ -241,6 +265,8 @@ LISTS: Mapping[str, Check] = {
     ),
     **_spread("IPAddressAllow IPAddressDeny", _parse_addresses),
     **_spread("IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax", _parse_device_limit),
+    **_spread("IODeviceWeight", _parse_device_limit),
+    **_spread("SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus", _parse_statuses),
     **_spread("SocketBindAllow SocketBindDeny", _parse_binds),
     **_spread("ExecStartPre ExecStartPost ExecStop ExecStopPost ExecReload ExecCondition", _parse_command),
     **_spread(

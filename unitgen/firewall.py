@@ -12,7 +12,6 @@ _LONGEST_CHAIN = 28  # iptables(8), XT_EXTENSION_MAXNAMELEN less one
 class Hooks(NamedTuple):
     """What the rules are made of; templates/firewall-*.conf.j2 have the rules themselves."""
 
-    chain: str
     interfaces: tuple[str, ...]
     forward: bool
     masquerade: bool
@@ -25,12 +24,7 @@ def plan_hooks(spec: Spec) -> Hooks | None:
     masquerade = spec.flag("Firewall", "Masquerade", False)
     if not interfaces or not (forward or masquerade):
         return None
-    return Hooks(name_chain(spec.name), interfaces, forward, masquerade)
-
-
-def plan_removal(machine: str) -> Hooks:
-    """What takes away the rules of a container of which nothing else is known."""
-    return Hooks(name_chain(machine), (), forward=True, masquerade=True)
+    return Hooks(interfaces, forward, masquerade)
 
 
 def list_interfaces(spec: Spec) -> tuple[str, ...]:

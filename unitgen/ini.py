@@ -16,7 +16,8 @@ from unitgen.escape import FORBIDDEN
 
 MAX_LINE = 1024 * 1024  # systemd: LONG_LINE_MAX
 MAX_PROBLEMS = 100
-MAX_SETTINGS = 10_000
+MAX_LINES = 20_000
+MAX_SETTINGS = 2_000
 _BLANKS = " \t"
 _GUARD = "|"
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
@@ -81,6 +82,10 @@ def note_more_problems(path: str) -> Problem:
 
 
 def _decode_lines(data: bytes, path: str, problems: list[Problem]) -> list[_Line]:
+    if data.count(b"\n") > MAX_LINES:
+        message = f"the file has more than {MAX_LINES} lines"
+        problems.append(Problem("too-long", path, message, "shorten it"))
+        return []
     lines = []
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         problem, text = _decode_line(raw.removesuffix(b"\r"))

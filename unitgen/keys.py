@@ -48,7 +48,9 @@ def _enum(name: str, *values: str, boolean: bool = False) -> Type:
 
 def _parse_uid_range(text: str) -> str:
     first, colon, length = text.partition(":")
-    uid = parse_number(0, 2**32 - 3)(first)
+    if not re.fullmatch("[1-9][0-9]{1,9}", first):  # 0 and 1 are booleans here
+        raise BadValue(f"{first!r} is not a user id", "write like 65536 or 65536:65536")
+    uid = parse_number(2, 2**32 - 3)(first)
     return f"{uid}:{parse_number(1, 2**32 - 2)(length)}" if colon else uid
 
 

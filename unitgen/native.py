@@ -55,7 +55,7 @@ RuntimeDirectoryPreserve RuntimeMaxSec RuntimeRandomizedExtraSec SELinuxContext 
 SendSIGKILL SetCredential SetCredentialEncrypted Slice SmackProcessLabel SocketBindAllow SocketBindDeny
 Sockets StandardError StandardInput StandardInputData StandardInputText StandardOutput StartLimitAction
 StartLimitBurst StartLimitInterval StartupAllowedCPUs StartupAllowedMemoryNodes StartupCPUWeight
-StartupIOWeight StateDirectory StateDirectoryMode SuccessAction SuccessExitStatus SupplementaryGroups
+StartupIOWeight StateDirectory StateDirectoryMode SuccessExitStatus SupplementaryGroups
 SyslogFacility SyslogIdentifier SyslogLevel SyslogLevelPrefix SystemCallArchitectures
 SystemCallErrorNumber SystemCallFilter SystemCallLog TTYColumns TTYPath TTYReset TTYRows TTYVHangup
 TTYVTDisallocate TasksAccounting TasksMax TemporaryFileSystem TimeoutAbortSec TimeoutCleanSec TimeoutSec
@@ -198,6 +198,9 @@ RENAMED: Mapping[tuple[str, str], tuple[str, Callable[[str], str]]] = {
     ("Unit", "BindTo"): ("BindsTo", _keep),
 }
 """Old directives to their successor and the translation of the value."""
+
+RESET_FAMILIES = (("Condition",), ("Assert",), ("BindPaths", "BindReadOnlyPaths"))
+"""Beginnings of directives of which one that is empty resets all (systemd.unit(5), systemd.exec(5))."""
 
 NO_EFFECT = frozenset((("Service", "CPUAccounting"), ("Service", "BlockIOAccounting")))
 """Without effect: the unified cgroup tree always accounts for CPU time; systemd 258 warns of them."""

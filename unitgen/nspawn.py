@@ -62,7 +62,9 @@ def plan_stop(spec: Spec) -> Stop:
     patient = boots(spec) or spec.flag("Exec", "ProcessTwo", False)
     default = "SIGRTMIN+3" if patient else "SIGTERM"
     # A command of its own may never handle its signal, which the kernel then ignores for a PID 1.
-    return Stop(number_signal(spec.text("Exec", "KillSignal", default)), 100 if patient else 10)
+    number = number_signal(spec.text("Exec", "KillSignal", default))
+    # The shell of the hook computes with 63 bits, of which the template leaves the upper four out.
+    return Stop(number, 0 if number > 60 else 100 if patient else 10)
 
 
 def number_signal(name: str) -> int:

@@ -7,7 +7,15 @@ from unitgen.errors import BadValue, Problem
 from unitgen.ini import MAX_PROBLEMS, Assignment, Document, Section, note_more_problems, parse_document
 from unitgen.keys import KEYS, SECTIONS
 from unitgen.model import Setting, Spec, Value
-from unitgen.native import DIRECTIVES, NO_EFFECT, REFUSED, RENAMED, check_directive, is_single
+from unitgen.native import (
+    DIRECTIVES,
+    NO_EFFECT,
+    REFUSED,
+    RENAMED,
+    RESET_FAMILIES,
+    check_directive,
+    is_single,
+)
 from unitgen.sources import Source
 from unitgen.suggestion import suggest
 
@@ -21,21 +29,27 @@ class _Entry(NamedTuple):
 
 
 class _Collector:
-    """What the assignments so far amount to. A key that is assigned again moves to the end.
+    """What the assignments so far amount to, in an order that means the same to systemd.
 
-    The order matters for directives that overlap, as TimeoutSec= and TimeoutStopSec= do.
+    A single value moves to the end when it is assigned again, because of directives that overlap, as
+    TimeoutSec= and TimeoutStopSec= do. A list keeps its place, because of resets that reach further than
+    their own directive, as an empty Condition*= takes all conditions back.
     """
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], list[_Entry]] = {}
 
     def add(self, key: tuple[str, str], entry: _Entry, *, append: bool) -> None:
-        before = self._entries.pop(key, [])
         if append:
-            before.append(entry)
-        self._entries[key] = before if append else [entry]
+            self._entries.setdefault(key, []).append(entry)
+        else:
+            self.reset(key)
+            self._entries[key] = [entry]
 
     def reset(self, key: tuple[str, str]) -> None:
+        family = next((family for family in RESET_FAMILIES if key[1].startswith(family)), None)
+        for other in [other for other in self._entries if family and other[1].startswith(family)]:
+            del self._entries[other]
         self._entries.pop(key, None)
 
     def finish(self) -> dict[tuple[str, str], Setting]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from unitgen.errors import Problem, TemplateError, has_errors
+from unitgen.errors import BadValue, Problem, TemplateError, has_errors
 from unitgen.host import detect_host
 from unitgen.ini import MAX_LINE, Document
 from unitgen.model import File, Host, Spec
@@ -14,6 +14,7 @@ from unitgen.render import Renderer
 from unitgen.rules import check_rules
 from unitgen.sources import Source, find_sources
 from unitgen.tree import Refused, Tree
+from unitgen.values import parse_machine
 from unitgen.versions import check_versions
 
 
@@ -97,10 +98,12 @@ class Workshop:
         except TemplateError as error:
             hint = "correct or remove the template"
             return (), (*problems, Problem("template", error.path, str(error), hint, error.line))
-        return (*files, *plan.links), (*problems, *_check_length(spec, files))
+        return (*files, *plan.links), (*problems, *_check_files(spec, files))
 
     def _make_stub(self, spec: Spec, problems: tuple[Problem, ...]) -> tuple[File, ...]:
-        if any(problem.code == "bad-name" and problem.path == spec.path for problem in problems):
+        try:
+            parse_machine(spec.name)
+        except BadValue:
             return ()  # there is no unit of such a name
         try:
             plan = plan_stub(spec, self._host, problems)
@@ -114,7 +117,10 @@ def _describe_fault(error: Exception, path: str) -> Problem:
     return Problem("internal", path, message, "please report this")
 
 
-def _check_length(spec: Spec, files: Iterable[File]) -> tuple[Problem, ...]:
+def _check_files(spec: Spec, files: tuple[File, ...]) -> tuple[Problem, ...]:
+    if "\nExecStart=\nExecStart=" not in files[-1].text:
+        message = "override.conf.j2 does not reset and set ExecStart=, the vendor's command would run"
+        return (Problem("template", spec.path, message, "correct the template"),)
     # systemd stops reading a drop-in at a line over 1 MiB, and would then run the vendor's command.
     if all(len(file.text.encode()) < MAX_LINE for file in files):
         return ()

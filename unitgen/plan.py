@@ -6,7 +6,7 @@ from typing import NamedTuple
 from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
-from unitgen.firewall import plan_hooks, plan_removal
+from unitgen.firewall import name_chain, plan_hooks
 from unitgen.keys import DEPENDENCIES
 from unitgen.model import File, Host, Spec
 from unitgen.mounts import MOUNTS_OF_HOST, list_sources, read_bind
@@ -69,6 +69,7 @@ def plan_container(spec: Spec, host: Host) -> Plan:
         "command": escape.quote_command(build_command(spec, host)),
         "service_lines": (*_adapt_service(spec, host), *native["Service"], *_allow_devices(spec)),
         "hooks": plan_hooks(spec),
+        "chain": escape.plain(name_chain(spec.name)),
         "stop": plan_stop(spec),
         "systemd": host.systemd,
     }
@@ -84,7 +85,7 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     script = 'printf "%s\\n" "$@" >&2; exit 78'
     holes: dict[str, object] = {
         "machine": escape.plain(spec.name),
-        "hooks": plan_removal(spec.name),
+        "chain": escape.plain(name_chain(spec.name)),
         "source": escape.raw_path(spec.path),
         "first": escape.free_text(messages[0]),
         "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),

@@ -76,6 +76,12 @@ def _scan(tree: Tree) -> tuple[dict[str, list[str]], dict[str, list[str]], list[
                 dropins.setdefault(entry.removesuffix(SUFFIX + ".d"), []).append(f"{folder}/{entry}")
             elif entry.endswith(SUFFIX) and not entry.startswith("."):
                 found.setdefault(entry.removesuffix(SUFFIX), []).append(f"{folder}/{entry}")
+    for name, folders in dropins.items():
+        if name not in found and name != ALL_CONTAINERS:
+            hint = f"call it after a spec, or write {name}.ini"
+            problems += [
+                Problem("bad-name", path, "belongs to no spec", hint, severity="warning") for path in folders
+            ]
     return found, dropins, problems
 
 

@@ -47,8 +47,8 @@ C_ESCAPE = re.compile(
 SIZE_PATTERN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?( ?[KMGTPEB])?")
 # Possessive, because a plain + over numbers without units backtracks without end.
 _TIME = re.compile(
-    r"(?:[0-9]++(?:\.[0-9]++)? *+(?:us|µs|usec|msec|ms|seconds?|sec|s|minutes?|min|months?|m|hours?|hr|h"
-    r"|days?|d|weeks?|w|M|years?|y)?+ *+)++"
+    r"(?:(?:[0-9]{1,9}+(?:\.[0-9]++)?|\.[0-9]++) *+(?:usec|us|µs|μs|msec|ms|seconds?|sec|s|minutes?|min"
+    r"|months?|m|hours?|hr|h|days?|d|weeks?|w|M|years?|y)?+ *+)++"
 )
 
 
@@ -214,7 +214,7 @@ def parse_number(low: int, high: int) -> Callable[[str], str]:
     """A parser for an integer between `low` and `high`."""
 
     def parse(text: str) -> str:
-        if not re.fullmatch("[+-]?[0-9]{1,19}", text) or not low <= int(text) <= high:
+        if not re.fullmatch("[+-]?(0|[1-9][0-9]{0,18})", text) or not low <= int(text) <= high:
             raise BadValue(f"{text!r} is not a number from {low} to {high}", f"write {low} to {high}")
         return str(int(text))
 
@@ -227,7 +227,7 @@ def parse_cpus(text: str) -> str:
     for word in words:
         first, dash, last = word.partition("-")
         numbers = [first, last] if dash else [first]
-        sound = all(re.fullmatch("[0-9]{1,4}", number) and int(number) < 8192 for number in numbers)
+        sound = all(re.fullmatch("0|[1-9][0-9]{0,3}", number) and int(number) < 8192 for number in numbers)
         if not sound or (dash and int(first) > int(last)):
             raise BadValue(f"{word!r} is not a CPU or a range of them", "write like 0-3 or 0,2")
     if not words:
@@ -235,11 +235,20 @@ def parse_cpus(text: str) -> str:
     return ",".join(words)
 
 
+# systemd-analyze syscall-filter, 252 to 262.
+_SYSCALL_GROUPS = frozenset(
+    "@" + name
+    for name in """default aio basic-io chown clock cpu-emulation debug file-system io-event ipc keyring
+    memlock module mount network-io obsolete pkey privileged process raw-io reboot resources sandbox setuid
+    signal swap sync system-service timer known""".split()
+)
+
+
 def parse_syscalls(text: str) -> str:
     """System calls and @groups separated by blanks; ~ in front makes a deny list."""
     words = text.removeprefix("~").split()
     for word in words:
-        if not re.fullmatch(r"@?[a-z0-9_-]+(:[A-Za-z0-9]+)?", word):
+        if not (word in _SYSCALL_GROUPS if word.startswith("@") else re.fullmatch("[a-z0-9_]+", word)):
             hint = "write names like chroot or @mount, with one ~ in front to deny them"
             raise BadValue(f"{word!r} is not a system call", hint)
     if not words:
@@ -248,13 +257,13 @@ def parse_syscalls(text: str) -> str:
 
 
 _LIMIT_UNITS = {
-    "number": re.compile(r"[0-9]{1,19}"),
+    "number": re.compile(r"0|[1-9][0-9]{0,18}"),
     # A nice level with its sign, or what setrlimit(2) counts: 20 less the level.
     "nice level": re.compile(r"[+-]?0|\+1?[1-9]|\+10|-1?[1-9]|-10|-20|[1-3]?[0-9]|40"),
     "size": SIZE_PATTERN,
     "time": _TIME,
 }
-_FACTORS = {unit: 1024**power for power, unit in enumerate(" KMGTPE")}
+SIZE_FACTORS = {unit: 1024**power for power, unit in enumerate(" KMGTPE")}
 
 
 def parse_rlimit(kind: str) -> Callable[[str], str]:
@@ -278,7 +287,7 @@ def _measure(bound: str) -> float:
     if bound == "infinity":
         return float("inf")
     unit = bound.rstrip("B")[-1:]
-    return float(bound.rstrip("KMGTPEB ")) * (_FACTORS[unit] if unit in _FACTORS else 1)
+    return float(bound.rstrip("KMGTPEB ")) * (SIZE_FACTORS[unit] if unit in SIZE_FACTORS else 1)
 
 
 def parse_size(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from unitgen.errors import Problem
 from unitgen.keys import KEYS
 from unitgen.model import Host, Setting, Spec
+from unitgen.mounts import read_bind
 from unitgen.native import DIRECTIVES, limits_container
 
 
@@ -35,11 +36,18 @@ def _check(setting: Setting, host: Host) -> Iterator[Problem]:
         yield _problem(setting, setting.place, message, hint)._replace(severity=severity)
         return
     for raw, place in zip(setting.raw, setting.places, strict=True):
-        for token in re.split("([:, ])", raw) if row else ():
+        for token in _list_tokens(setting, raw):
             needed = row.newer.get(token, 0) if row else 0
             if needed > host.systemd:
                 message = f"systemd {host.systemd} does not know {token!r} here, {needed} does"
                 yield _problem(setting, place, message, "write it another way or upgrade systemd")
+
+
+def _list_tokens(setting: Setting, raw: str) -> tuple[str, ...]:
+    """The words of a value that may need a later systemd than the key; in a bind mount only its options."""
+    if setting.key in ("Bind", "BindReadOnly"):
+        return read_bind(raw).options
+    return tuple(re.split("([:, ])", raw))
 
 
 def _problem(setting: Setting, place: tuple[str, int], message: str, hint: str) -> Problem:

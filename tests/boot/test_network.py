@@ -291,6 +291,22 @@ def test_rules_go_with_a_container_whose_spec_broke(
     assert rules(host) == before
 
 
+def test_rules_go_although_the_spec_no_longer_wants_them(
+    lan: Lan, host: NspawnHost, containers: Containers
+) -> None:
+    """The stop is that of the new spec, the rules are of the old one."""
+    del lan
+    name = containers.add(Container(LOOP + "[Firewall]\nMasquerade=yes\n"))
+    start(host, name)
+    stop(host, name)
+    before = rules(host)
+    start(host, name)
+    host.write(f"/etc/unitgen/containers/{name}.ini", LOOP + "[Network]\nPrivate=no\n")
+    host.run("systemctl daemon-reload")
+    stop(host, name)
+    assert rules(host) == before
+
+
 def test_long_chain_names_work(lan: Lan, host: NspawnHost) -> None:
     del lan
     before = rules(host)

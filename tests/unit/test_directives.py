@@ -38,6 +38,8 @@ GOOD = {
     "KillSignal": ["SIGTERM", "TERM", "15", "SIGRTMIN+3"],
     "ManagedOOMSwap": ["auto", "kill"],
     "TasksMax": ["1", "16384", "10%", "infinity"],
+    "SuccessExitStatus": ["0 133 SIGTERM", "TEMPFAIL"],
+    "ManagedOOMMemoryPressureLimit": ["60%"],
     "CPUQuota": ["1%", "150%", "12.5%"],
     "Slice": ["machine.slice", "machine-web.slice", "-.slice", "machine-a_b.c.slice"],
     "DevicePolicy": ["closed", "strict", "auto"],
@@ -82,7 +84,7 @@ GOOD = {
 
 BAD = {
     "MemoryMax": ["0", "0%", "0.0", "-1", "101%", "1X", "1KB", "lots", "1.5.5", "1 0", "Infinity", "%"],
-    "MemorySwapMax": ["none", "0%", "0.0G", "-1"],
+    "MemorySwapMax": ["none", "0.0G", "-1", "16E"],
     "MemoryLow": ["x", "1000%"],
     "IOWeight": ["0", "10001", "idle", "1.5"],
     "CPUWeight": ["0", "10001", "IDLE"],
@@ -92,6 +94,8 @@ BAD = {
     "KillSignal": ["SIGNONE", "0", "65"],
     "ManagedOOMSwap": ["yes", "Kill"],
     "TasksMax": ["0", "-1", "1.5", "1K", "101%", "many"],
+    "SuccessExitStatus": ["256", "0 300"],
+    "ManagedOOMMemoryPressureLimit": ["60", "0%"],
     "CPUQuota": ["0%", "50", "-5%", "1.234%", "1000000000000%", "x%", "infinity"],
     "Slice": ["machine", "machine-.slice", "-machine.slice", "a--b.slice", "a/b.slice", "machine.service"],
     "DevicePolicy": ["open", "Closed"],

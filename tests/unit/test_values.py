@@ -87,7 +87,7 @@ GOOD: list[tuple[values.Type, str, Value]] = [
     (values.ID128, "01234567-89AB-CDEF-0123-456789abcdef", "0123456789abcdef0123456789abcdef"),
     (NUMBER, "-10", "-10"),
     (NUMBER, "+10", "10"),
-    (NUMBER, "007", "7"),
+    (NUMBER, "+7", "7"),
     (values.CPUS, "0", "0"),
     (values.CPUS, "0-3 5,7", "0-3,5,7"),
     (values.CPUS, "0, 2", "0,2"),
