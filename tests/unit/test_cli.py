@@ -338,9 +338,11 @@ def test_reader_that_has_had_enough(arguments: list[str], tmp_path: Path) -> Non
     """`unitgen show web | head -1` ends without a word."""
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)
-    for number in range(300):
+    # More than a pipe holds (64 KiB), or it may all be written before the reader has gone.
+    for number in range(2_000):
         (folder / f"spec-{number}.ini").write_text("stray\n")
-    (folder / "many.ini").write_text("[Exec]\n" + "".join(f"Environment=A{n}=1\n" for n in range(9_000)))
+    settings = "".join(f"Environment=A{number}={'x' * 100}\n" for number in range(1_900))
+    (folder / "many.ini").write_text(f"[Exec]\n{settings}")
     command = [sys.executable, "-m", "unitgen", *arguments, f"--root={tmp_path}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CHECKOUT) as process:
         assert process.stdout
