@@ -11,6 +11,7 @@ from unitgen.errors import BadValue
 from unitgen.interfaces import check_interface
 from unitgen.model import Value
 from unitgen.values import (
+    C_ESCAPE,
     SIZE_FACTORS,
     SIZE_PATTERN,
     choice,
@@ -165,7 +166,7 @@ def _parse_command(text: str) -> str:
 
 
 def _parse_environment(text: str) -> str:
-    if "\\" in re.sub(r"\\([abfnrtvs\\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4})", "", text):
+    if "\\" in C_ESCAPE.sub("", text):
         raise BadValue("a backslash begins no C escape", r"write \\ for a backslash")
     split_words(text, escapes=True)
     return text
@@ -264,8 +265,10 @@ LISTS: Mapping[str, Check] = {
         _parse_condition_path,
     ),
     **_spread("IPAddressAllow IPAddressDeny", _parse_addresses),
-    **_spread("IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax", _parse_device_limit),
-    **_spread("IODeviceWeight", _parse_device_limit),
+    **_spread(
+        "IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax IODeviceWeight",
+        _parse_device_limit,
+    ),
     **_spread("SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus", _parse_statuses),
     **_spread("SocketBindAllow SocketBindDeny", _parse_binds),
     **_spread("ExecStartPre ExecStartPost ExecStop ExecStopPost ExecReload ExecCondition", _parse_command),

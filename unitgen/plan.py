@@ -7,7 +7,7 @@ from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
 from unitgen.firewall import name_chain, plan_hooks
-from unitgen.keys import DEPENDENCIES
+from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import File, Host, Spec
 from unitgen.mounts import MOUNTS_OF_HOST, list_sources, read_bind
 from unitgen.nspawn import boots, build_command, plan_stop
@@ -141,9 +141,7 @@ def _list_dependencies(spec: Spec) -> Iterator[Line]:
 
 def list_host_paths(spec: Spec) -> tuple[str, ...]:
     """Paths of the host that the container's image and mounts are at."""
-    places = [
-        spec.text("Container", key) for key in ("Directory", "Image", "MStack", "OCIBundle", "Template")
-    ]
+    places = [spec.text("Container", key) for key in (*IMAGES, "Template")]
     for key in MOUNTS_OF_HOST:
         for value in spec.texts("Files", key):
             places += list_sources(key, value)
