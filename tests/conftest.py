@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,14 @@ GOLDEN_CASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "root").
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--update-golden writes what is emitted over what is expected, to be read in the diff."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/*/expected")
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Specs that others may write to are refused, and tests write specs."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def copy_root(case: str, place: Path) -> Path:

@@ -222,6 +222,20 @@ def test_masquerade_hides_the_guest(
     assert lan.answer(name, address).removeprefix("hello ").removeprefix("::ffff:") == seen
 
 
+def test_port_is_that_of_nspawn(lan: Lan, host: NspawnHost, containers: Containers) -> None:
+    """From another machine, through a FORWARD chain that lets new connections in."""
+    spec = "[Exec]\nProcessTwo=yes\nParameters=httpd -f -p 80 -h /etc\n[Network]\nPort=tcp:18080:80\n"
+    name = containers.add(Container(spec))
+    start(host, name)
+    lan.connect(name)
+    ask = "printf 'GET /os-release HTTP/1.0\\r\\n\\r\\n' | ip netns exec lan nc -w 2 10.98.0.1 18080"
+    host.run("iptables -w -P FORWARD ACCEPT")
+    try:
+        host.wait_until(f"{ask} | grep '^ID='")
+    finally:
+        host.run("iptables -w -P FORWARD DROP")
+
+
 def test_rules_are_as_before_after_every_kind_of_end(
     lan: Lan, host: NspawnHost, containers: Containers
 ) -> None:

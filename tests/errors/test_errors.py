@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,14 +31,6 @@ MADE_CASES = [*BYTES, *TREES]
 LONGEST = 20  # seconds; the generator has 90 for all specs
 
 Check = Callable[[str, str], None]
-
-
-@pytest.fixture(autouse=True)
-def fixture_umask() -> Iterator[None]:
-    """That of systemd; many users have 0002, and a folder that its group may write to is refused."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture(name="check")

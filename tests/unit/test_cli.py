@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ from unitgen.places import FOLDERS
 CHECKOUT = Path(__file__).parents[2]
 FOLDER = "etc/unitgen/containers"
 PROBLEM_FIELDS = set(Problem._fields)
-
-
-@pytest.fixture(autouse=True)
-def fixture_umask() -> Iterator[None]:
-    """That of systemd; many users have 0002, and a folder that its group may write to is refused."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture(name="root")

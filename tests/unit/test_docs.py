@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import re
 import shlex
 import subprocess
@@ -114,12 +113,10 @@ class Console:
 
 
 @pytest.fixture
-def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
-    before = os.umask(0o022)
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Console:
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")
-    yield Console(tmp_path)
-    os.umask(before)
+    return Console(tmp_path)
 
 
 def matches(shown: str, output: str) -> bool:

@@ -4,7 +4,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,14 +62,6 @@ from unitgen.generator import main
 status = main(sys.argv[1:], {root!r})
 print([status, events, sorted(sys.modules)])
 """
-
-
-@pytest.fixture(autouse=True)
-def fixture_umask() -> Iterator[None]:
-    """That of systemd; many users have 0002, and a folder that its group may write to is refused."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def run_script(

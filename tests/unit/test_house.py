@@ -222,14 +222,6 @@ def test_every_template_is_used() -> None:
     assert [name for name in TEMPLATES if f'"{name.removesuffix(".j2")}"' not in sources] == []
 
 
-@pytest.fixture(autouse=True)
-def fixture_umask() -> Iterator[None]:
-    """That of systemd; many users have 0002, and a folder that its group may write to is refused."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
-
-
 @pytest.fixture(name="installed", scope="module")
 def fixture_installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What packaging/install puts into an empty folder; as root and as a builder of packages."""

@@ -1,7 +1,7 @@
 """Reading below a root: links stay inside, masks are seen, others may not write; the host's version."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,6 @@ from unitgen.systemd import ask_version
 from unitgen.tree import MAX_FILE, Masked, Refused, Tree
 
 SPEC = "/etc/specs/web.ini"
-
-
-@pytest.fixture(autouse=True)
-def fixture_umask() -> Iterator[None]:
-    """That of systemd; many users have 0002, and a folder that its group may write to is refused."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture(name="root")
