@@ -6,7 +6,8 @@ A module has its say before that boot by two names of its own:
     SPECS = {"web": Container(spec="[Exec]\nBoot=no\n...", tree="tiny")}   # placed under these names
     def prepare(host: Host) -> None: ...                                   # anything else, after that
 
-`VM_SPECS` and `vm_prepare` do the same for the `vm` fixture. Names of containers are shared by all modules.
+`VM_SPECS` and `vm_prepare` do the same for the `vm` fixture, `FIREWALLS_SPECS` and `firewalls_prepare` for
+`firewalls`. Names of containers are shared by all modules.
 What a test needs on a running host it adds by the `containers` fixture, which takes it away again.
 """
 
@@ -70,7 +71,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Show the end of the host's journal with a test that failed."""
     outcome = yield
     report = outcome.get_result()
-    host = getattr(item, "funcargs", {}).get("vm" if uses(item, "vm") else "host")
+    host = getattr(item, "funcargs", {}).get(host_fixture(item))
     if report.when == "call" and report.failed and isinstance(host, Host) and host.running:
         journal = host.run("journalctl --boot --no-hostname --lines=60", check=False).stdout
         report.sections.append((f"journal of {host.name}", journal))
@@ -81,6 +82,15 @@ def host(request: pytest.FixtureRequest) -> Iterator[NspawnHost]:
     """The host of the suite, an nspawn container, with unitgen and all modules' containers on it."""
     with NspawnHost(request.param) as host:
         furnish(host, modules(request.session, "host"), prefix="")
+        host.boot()
+        yield host
+
+
+@pytest.fixture(scope="session")
+def firewalls(request: pytest.FixtureRequest) -> Iterator[NspawnHost]:
+    """A host with Docker, firewalld and ufw, none of them started, and all modules' containers for it."""
+    with NspawnHost("trixie", kind="firewalls") as host:
+        furnish(host, modules(request.session, "firewalls"), prefix="firewalls_")
         host.boot()
         yield host
 
@@ -97,7 +107,7 @@ def vm(request: pytest.FixtureRequest) -> Iterator[VmHost]:
 @pytest.fixture
 def containers(request: pytest.FixtureRequest) -> Iterator[Containers]:
     """Containers of one test, on the host that it uses."""
-    host = request.getfixturevalue("vm" if uses(request.node, "vm") else "host")
+    host = request.getfixturevalue(host_fixture(request.node))
     containers = Containers(host)
     yield containers
     containers.close()
@@ -106,6 +116,11 @@ def containers(request: pytest.FixtureRequest) -> Iterator[Containers]:
 def uses(item: pytest.Item, fixture: str) -> bool:
     """Whether a test takes a fixture, be it by way of another."""
     return isinstance(item, pytest.Function) and fixture in item.fixturenames
+
+
+def host_fixture(item: pytest.Item) -> str:
+    """The fixture that is the host of a test."""
+    return next((fixture for fixture in ("vm", "firewalls") if uses(item, fixture)), "host")
 
 
 def modules(session: pytest.Session, fixture: str) -> list[ModuleType]:

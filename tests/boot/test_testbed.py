@@ -7,6 +7,7 @@ import pytest
 
 from tests.testbed.command import CommandError
 from tests.testbed.containers import Container, Containers, unit
+from tests.testbed.firewalls import firewall_kept
 from tests.testbed.host import Host, NspawnHost
 from tests.testbed.trees import cache_folder
 
@@ -74,6 +75,51 @@ def test_tiny_guest_runs_a_command(host: NspawnHost, containers: Containers) -> 
     scope = "systemd-run --quiet --wait --pipe --slice=machine.slice --property=Delegate=yes"
     assert host.run(f"{scope} {nspawn} greet").stdout == "hello\n2\n"
     assert host.run(f"{scope} {nspawn} --user=web id -u").stdout == "1000\n"
+
+
+def test_host_has_a_resolver_of_its_own_choice(host: NspawnHost) -> None:
+    assert host.run("stat -c %F /etc/resolv.conf; cat /etc/resolv.conf").stdout == (
+        "regular file\nnameserver 192.0.2.53\n"
+    )
+    assert "mymachines" in host.run("grep ^hosts: /etc/nsswitch.conf").stdout.split()
+    assert active(host, "systemd-resolved") == ["inactive"]
+    host.run("systemctl start systemd-resolved && systemctl stop systemd-resolved")
+    host.run("dnsmasq --test")
+
+
+def test_firewalls_start_one_at_a_time(firewalls: NspawnHost) -> None:
+    services = "docker docker.socket containerd firewalld ufw polkit"
+    before = firewall_state(firewalls)
+    assert active(firewalls, services) == ["inactive"] * 6
+    with firewall_kept(firewalls):
+        firewalls.run("systemctl start docker")
+        assert active(firewalls, services)[:3] == ["active"] * 3
+        assert "-P FORWARD DROP\n" in firewalls.run("iptables -S FORWARD").stdout
+    assert firewall_state(firewalls) == before
+    with firewall_kept(firewalls):
+        firewalls.run("systemctl start firewalld")
+        assert firewalls.run("firewall-cmd --state").stdout == "running\n"
+        assert "table inet firewalld\n" in firewalls.run("nft list tables").stdout
+    assert firewall_state(firewalls) == before
+    with firewall_kept(firewalls):
+        firewalls.run("ufw --force enable")
+        assert "Status: active\n" in firewalls.run("ufw status").stdout
+        assert "-P INPUT DROP\n" in firewalls.run("iptables -S INPUT").stdout
+    assert firewall_state(firewalls) == before
+    assert active(firewalls, services) == ["inactive"] * 6
+    assert firewalls.run("grep ^ENABLED= /etc/ufw/ufw.conf").stdout == "ENABLED=no\n"
+
+
+def active(host: Host, services: str) -> list[str]:
+    """Their states."""
+    return host.run(f"systemctl is-active {services}", check=False).stdout.split()
+
+
+def firewall_state(host: Host) -> str:
+    """All that a firewall or Docker changes: rules, interfaces, sysctls of IP."""
+    sysctls = "sysctl --all --pattern '^net.ipv[46].(ip_forward$|icmp|conf.all|conf.default|conf.lo|tcp_s)'"
+    # sysctl fails for those that cannot be read.
+    return host.run(f"nft --stateless list ruleset && ip -brief link && {{ {sysctls} || true; }}").stdout
 
 
 def test_host_goes_down_and_comes_back_and_leaves_nothing() -> None:

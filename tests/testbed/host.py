@@ -170,8 +170,9 @@ class NspawnHost(Host):
     It dies with the thread that calls boot(), so that a killed test run leaves no host behind.
     """
 
-    def __init__(self, suite: str = "bookworm", *, options: Sequence[str] = ()) -> None:
+    def __init__(self, suite: str = "bookworm", *, kind: Kind = "host", options: Sequence[str] = ()) -> None:
         super().__init__(suite)
+        self._kind: Kind = kind
         self._options = tuple(options)
         self._session = Path()
         self._cgroups: list[Path] = []
@@ -272,7 +273,7 @@ class NspawnHost(Host):
     def _prepare(self, session: Path, stack: contextlib.ExitStack) -> None:
         self._session = session
         self._cgroups = stack.enter_context(session_cgroups(self.name))
-        copy_tree(tree("host", self.suite), self.tree)
+        copy_tree(tree(self._kind, self.suite), self.tree)
         # Of the sysctls only those of the network are the container's own, the rest are this machine's.
         self.write(
             "/etc/systemd/system/systemd-sysctl.service.d/testbed.conf",

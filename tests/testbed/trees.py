@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-Kind = Literal["host", "guest", "tiny", "vm"]
+Kind = Literal["host", "guest", "tiny", "vm", "firewalls"]
 
 # Raise it when the steps below change what ends up in a tree: it is part of the cache key.
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -31,13 +31,21 @@ _HOST_PACKAGES = (
     "python3-jinja2",
     "python3-watchdog",
     "busybox-static",
+    "dnsmasq-base",
+    "libnss-mymachines",
+    "systemd-resolved",
 )
 _PACKAGES: dict[Kind, tuple[str, ...]] = {
     "host": _HOST_PACKAGES,
     "guest": _GUEST_PACKAGES,
     "tiny": (),
     "vm": (*_HOST_PACKAGES, "linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "e2fsprogs"),
+    "firewalls": _HOST_PACKAGES,
 }
+# These are too much for debootstrap, which does not configure packages in the order that they need.
+_APT_PACKAGES: dict[Kind, tuple[str, ...]] = {"firewalls": ("docker.io", "firewalld", "ufw")}
+# The kinds that are wanted of one suite only.
+_SUITE_OF: dict[Kind, str] = {"vm": "bookworm", "firewalls": "trixie"}
 
 # Nothing here is wanted in a test, and each costs time at boot or starts work in the middle of one.
 _MASKED = (
@@ -52,6 +60,17 @@ _MASKED = (
     "systemd-pcrphase.service",
     "systemd-pcrphase-sysinit.service",
     "systemd-timesyncd.service",
+)
+
+# Some tests start them, one at a time; the others want a host without them.
+_DISABLED = (
+    "containerd.service",
+    "docker.service",
+    "docker.socket",
+    "firewalld.service",
+    "netfilter-persistent.service",
+    "systemd-resolved.service",
+    "ufw.service",
 )
 
 # What a guest can do without; it is copied often.
@@ -130,7 +149,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _key(kind: Kind, suite: str) -> str:
-    facts: list[object] = [RECIPE_VERSION, kind, SUITES[suite], _PACKAGES[kind], _MASKED, _GUEST_BALLAST]
+    facts: list[object] = [RECIPE_VERSION, kind, SUITES[suite], _PACKAGES[kind]]
+    facts += [_MASKED, _DISABLED, _GUEST_BALLAST]
+    if kind in _APT_PACKAGES:
+        facts.append(_APT_PACKAGES[kind])
     if kind == "tiny":
         facts += [_TINY_FOLDERS, _TINY_FILES]
     return f"{kind}-{suite}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
@@ -177,19 +199,38 @@ def _debootstrap(partial: Path, kind: Kind, suite: str) -> None:
         command.append(mirror)
     # In a mount namespace of its own, so that no /proc or /sys stays mounted in there if it is killed.
     _run(["unshare", "--mount", "--propagation=private", *command])
-    if preferred := SUITES[suite].preferred:
-        _upgrade(partial, kind, SUITES[suite].base, preferred)
+    base, preferred = SUITES[suite]
+    if preferred:
+        _prefer(partial, base, preferred)
+        _install(partial, _PACKAGES[kind], preferred)
+    if kind in _APT_PACKAGES:
+        _install(partial, _APT_PACKAGES[kind], preferred or base)
 
 
-def _upgrade(partial: Path, kind: Kind, base: str, preferred: str) -> None:
-    """Install the packages again from the preferred suite, at the mirror that debootstrap has noted."""
+def _prefer(partial: Path, base: str, preferred: str) -> None:
+    """Have apt know the preferred suite too, at the mirror that debootstrap has noted."""
     sources = partial / "etc/apt/sources.list"
     line = next(line for line in sources.read_text().splitlines() if line.startswith("deb "))
     sources.write_text(f"{line}\n{line.replace(f' {base} ', f' {preferred} ')}\n")
-    apt = ["chroot", os.fspath(partial), "apt-get", "--quiet", "--yes"]
-    _run([*apt, "update"])
-    _run([*apt, "install", "--no-install-recommends", f"--target-release={preferred}", *_PACKAGES[kind]])
-    _run([*apt, "clean"])
+    _apt(partial, "update")
+
+
+def _install(partial: Path, packages: Sequence[str], release: str) -> None:
+    """Install packages by apt, from this suite as far as it has them. Its lists came with debootstrap."""
+    _apt(partial, "install", "--no-install-recommends", f"--target-release={release}", *packages)
+    _apt(partial, "clean")
+
+
+def _apt(partial: Path, *arguments: str) -> None:
+    _write_resolv_conf(partial, Path("/etc/resolv.conf").read_text())
+    # Nobody may start a service in there: it would run on this machine.
+    policy = partial / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    # Some packages need /proc; it goes with the processes, and so does whatever they leave behind.
+    inside = ["unshare", "--mount-proc", "--pid", "--fork", "--kill-child", f"--root={partial}"]
+    _run([*inside, "apt-get", "--quiet", "--yes", *arguments])
+    policy.unlink()
 
 
 def _clean(partial: Path) -> None:
@@ -200,7 +241,10 @@ def _clean(partial: Path) -> None:
     (partial / "etc/hostname").write_text("testhost\n")
     (partial / "etc/hosts").write_text("127.0.0.1 localhost testhost\n::1 localhost\n")
     # An address for documentation (RFC 5737): nothing answers, and it is easily recognised in a guest.
-    (partial / "etc/resolv.conf").write_text("nameserver 192.0.2.53\n")
+    _write_resolv_conf(partial, "nameserver 192.0.2.53\n")
+    # What systemd-resolved kept of this machine's.
+    (partial / "etc/.resolv.conf.systemd-resolved.bak").unlink(missing_ok=True)
+    remove_tree(partial / "run/systemd/resolve")
     remove_tree(partial / "var/cache/apt/archives")
     (partial / "var/cache/apt/archives/partial").mkdir(parents=True)
     (partial / "var/log/journal").mkdir(exist_ok=True)
@@ -213,6 +257,21 @@ def _clean(partial: Path) -> None:
         link = partial / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
+    _disable(partial)
+
+
+def _write_resolv_conf(partial: Path, text: str) -> None:
+    """Have a plain file there: systemd-resolved, once installed, has put a link to its own in its place."""
+    path = partial / "etc/resolv.conf"
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+    path.chmod(0o644)
+
+
+def _disable(partial: Path) -> None:
+    units = [unit for unit in _DISABLED if (partial / "lib/systemd/system" / unit).exists()]
+    if units:
+        _run(["chroot", os.fspath(partial), "systemctl", "disable", *units])
 
 
 def _clean_guest(partial: Path) -> None:
@@ -302,7 +361,7 @@ def main() -> None:
 
     for suite in sys.argv[1:] or ["bookworm", "trixie"]:
         for kind in get_args(Kind):
-            if kind != "vm" or suite == "bookworm":
+            if _SUITE_OF.get(kind, suite) == suite:
                 print(tree(kind, suite))
 
 
