@@ -37,10 +37,20 @@ _EFFECTS = {
     "PrivateUsers": "`-U` or `--private-users=`",
     "PrivateUsersChown": "`--private-users-ownership=`",
     "OOMScoreAdjust": "`OOMScoreAdjust=` of the service, which the payload inherits",
+    "Address": "the namespace `unitgen-NAME` and the link `ug-NAME`, in which systemd-nspawn is started",
+    "Gateway": "the addresses of `ug-NAME`, and default routes of the container",
+    "DNS": "the container's `/etc/resolv.conf`",
+    "Pool": "the addresses of `Address=auto`",
+    "Share": "`BindsTo=` and `After=` of the unit, and the namespace in which systemd-nspawn is started",
     "Private": "`--private-network`",
     "VirtualEthernet": "`--network-veth`",
-    "Forward": "the rules in the table `filter`",
-    "Masquerade": "the rules in the tables `mangle` and `nat`",
+    "BridgeAddress": "the unit `unitgen-bridge@BRIDGE.service`",
+    "Port": "rules that change the destination; in a native mode `--port=`",
+    "Forward": "rules that accept, in the table `filter`",
+    "Masquerade": "rules in the table `nat`; in a native mode also in `mangle`",
+    "AllowFrom": "rules that drop what others begin",
+    "Isolate": "rules that drop what comes from and goes to containers, and what goes to the host",
+    "Backend": "what the rules are written for",
     **{name: f"`{name}=` of the unit" for name in DEPENDENCIES},
 }
 
@@ -53,12 +63,19 @@ _PHRASES = {
     "boolean or path": "a boolean or an absolute path",
     "boolean, state or overlay": "a boolean, `state` or `overlay`",
     "override or full": "`override` or `full`",
+    "iptables or nft": "`iptables` or `nft`",
     "no, yes, pick, identity, managed or UID[:RANGE]": (
         "a boolean, `pick`, `identity`, `managed` or `UID[:RANGE]`"
     ),
     "path": "an absolute path",
     "hash": "hexadecimal digits",
+    "machine name": "a machine name",
     "machine names": "machine names, separated by blanks",
+    "networks and machine names": "networks, addresses and machine names, separated by blanks",
+    "auto or ADDRESS[/PREFIX] ...": "`auto` and `ADDRESS[/PREFIX]`, at most one for each IP version",
+    "ADDRESS ...": "addresses, separated by blanks",
+    "ADDRESS/PREFIX ...": "`ADDRESS/PREFIX`, at most one for each IP version",
+    "NETWORK/PREFIX ...": "`NETWORK/PREFIX`, at most one for each IP version",
     "machine id": "32 hexadecimal digits or a UUID",
     "words": "words, separated by blanks",
     "user": "a user name or number",
@@ -163,6 +180,11 @@ RootHash=93bcf5b45a0a0d5fd0f0ffba8e1ae20ca06fcd3a04d34f2da5a8fca2e9ce3bd5
 RootHashSignature=/srv/images/web.roothash.p7s
 RootVerity=/srv/images/web.verity
 ImagePolicy=root=verity+signed
+Address=192.168.77.10/24 fd00:77::10/64
+Gateway=192.168.77.1 fd00:77::1
+DNS=192.0.2.53 2001:db8::53
+Pool=10.99.0.0/16 fd12:3456:789a::/64
+Share=web
 Private=yes
 VirtualEthernet=no
 VirtualEthernetExtra=ve-backup:backup0
@@ -170,11 +192,15 @@ Interface=eth1
 MACVLAN=eth0
 IPVLAN=eth0
 Bridge=br0
+BridgeAddress=10.80.0.1/24
 Zone=lab
 NamespacePath=/run/netns/web
 Port=tcp:8080:80
 Forward=no
 Masquerade=yes
+AllowFrom=192.0.2.0/24 2001:db8::/32 monitor
+Isolate=yes
+Backend=nft
 """
 
 
@@ -224,12 +250,17 @@ def _format_section(section: str) -> str:
 def _format_key(row: Key, example: str) -> str:
     row.type.parse(example)
     facts = [f"Takes {_describe_type(row)}."]
-    facts += [f"Default: `{row.default}`."] if row.default else []
+    facts += [f"Default: {_describe_default(row)}."] if row.default else []
     facts += ["May be repeated."] if row.many else []
     effect = f"`{re.sub('{,?}', '', row.option)}`" if row.option else _EFFECTS[row.name]
     lines = [row.doc, " ".join(facts), f"Becomes {effect}.", *_describe_versions(row)]
     lines.append(f"Example: `{row.name}={example}`")
     return f"`{row.name}=`\n:   " + "\n    ".join(lines)
+
+
+def _describe_default(row: Key) -> str:
+    """A value as it is written, or words about it."""
+    return row.default if " " in row.default else f"`{row.default}`"
 
 
 def _describe_type(row: Key) -> str:

@@ -1,9 +1,11 @@
 """What can be wrong with a spec, and how it is said."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from unitgen.escape import make_printable
 
+MAX_PROBLEMS = 100
 _LONGEST_PART = 240  # characters; a line of the kernel's log takes about 1000 bytes
 
 # Stable names: scripts and `unitgen check --json` rely on them, docs/unitgen.ini.5.md lists them.
@@ -26,7 +28,12 @@ CODES = {
     "untrusted": "a file or folder that somebody other than root may change",
     "missing-image": "a directory or image that does not exist",
     "missing-source": "a file or directory to bind that does not exist",
-    "unknown-container": "a dependency on a container that has no spec",
+    "unknown-container": "a container that is named and has no spec",
+    "bad-address": "an address that its network, or the host's, does not allow",
+    "taken": "a port, address or name that another container has",
+    "circle": "containers that would each have to start after the other",
+    "out-of-reach": "a published port that cannot be reached from everywhere",
+    "missing-program": "a program of the host that is needed and not installed",
     "template": "a template that cannot be rendered",
     "unwritable": "an output file that cannot be written",
     "internal": "an error in unitgen itself",
@@ -99,3 +106,14 @@ class TemplateError(UnitgenError):
 def has_errors(problems: "tuple[Problem, ...] | list[Problem]") -> bool:
     """True if any of the problems keeps a container from starting."""
     return any(problem.is_error for problem in problems)
+
+
+def cap_problems(found: Iterable[Problem], path: str) -> list[Problem]:
+    """The first problems of a file: beyond them nobody reads, and looking for suggestions takes time."""
+    problems: list[Problem] = []
+    for problem in found:
+        if len(problems) == MAX_PROBLEMS:
+            message = f"more than {MAX_PROBLEMS} problems, the others are not shown"
+            return [*problems, Problem("too-long", path, message, "correct these first")]
+        problems.append(problem)
+    return problems

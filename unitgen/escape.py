@@ -105,6 +105,22 @@ def plain(text: str) -> Text:
     return Text(text)
 
 
+def plain_words(words: Iterable[str]) -> Text:
+    """Names that need no escaping, separated by blanks."""
+    return Text(" ".join(map(plain, words)))
+
+
+def assignment(name: str, value: str) -> Text:
+    """NAME=VALUE for Environment=, which knows quotes, C escapes and specifiers, and leaves `$` alone."""
+    return Text(_quote(f"{name}={value}", "$"))
+
+
+def input_line(line: str) -> Text:
+    """A line for StandardInputText=, which resolves C escapes and specifiers."""
+    _refuse_controls(line)
+    return _guard_backslash(_check(line).replace("\\", "\\\\").replace("%", "%%"))
+
+
 def _guard_backslash(text: str) -> Text:
     # An odd number of backslashes at the end would join the next line; a blank prevents it and is
     # stripped by systemd (config_parse()).

@@ -1,43 +1,59 @@
-"""The iptables hooks of a container: what lets its traffic pass where FORWARD drops, as beside Docker."""
+"""The firewall of a container: what its rules mean. `iptables` and `nft` say it in their languages.
 
+What is refused is dropped in a chain of its own, before the one in which others decide; what is let through
+is accepted in the chain where Docker, ufw and administrators drop. So neither depends on the other's place.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from unitgen.interfaces import compute_tag, shorten_name
+from unitgen.interfaces import compute_tag
 from unitgen.model import Spec
-from unitgen.nspawn import has_veth
+from unitgen.network import NATIVE_PREFIXES, PREFIX, Lease, is_managed, list_interfaces
+from unitgen.ports import Port, Span, read_ports
 
+LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
+_DNS = Span(53, 53)
 _LONGEST_CHAIN = 28  # iptables(8), XT_EXTENSION_MAXNAMELEN less one
+_ANY_CONTAINER = tuple(f"{prefix}+" for prefix in (PREFIX, *NATIVE_PREFIXES))
+
+GUARD, REFUSE, PUBLISH, LEAVE, PASS = "guard", "refuse", "publish", "leave", "pass"
+"""The chains: before anything, refusals, published ports, addresses of what leaves, and what may pass."""
 
 
-class Hooks(NamedTuple):
-    """What the rules are made of; templates/firewall-*.conf.j2 have the rules themselves."""
+class Rule(NamedTuple):
+    """One rule. Empty fields match everything; `!` in front of a value means all but that.
 
-    interfaces: tuple[str, ...]
-    forward: bool
-    masquerade: bool
+    An interface that ends in + stands for all that begin so. `state` is of conntrack, `target` what kind of
+    address the destination is for the host. `verdict` is accept, return, drop, masquerade, mark, or dnat to
+    `to` and `span`.
+    """
+
+    chain: str
+    verdict: str
+    input: str = ""
+    output: str = ""
+    source: str = ""
+    destination: str = ""
+    protocol: str = ""
+    ports: Port | None = None
+    state: str = ""
+    target: str = ""
+    marked: bool = False
+    to: str = ""
 
 
-def plan_hooks(spec: Spec) -> Hooks | None:
-    """The hooks of a container, or None if no link leads to it or the spec wants none."""
-    interfaces = list_interfaces(spec)
-    forward = spec.flag("Firewall", "Forward", True)
-    masquerade = spec.flag("Firewall", "Masquerade", False)
-    if not interfaces or not (forward or masquerade):
-        return None
-    return Hooks(interfaces, forward, masquerade)
-
-
-def list_interfaces(spec: Spec) -> tuple[str, ...]:
-    """The host's interfaces that the container's traffic is routed through."""
-    bridge, zone = spec.text("Network", "Bridge"), spec.text("Network", "Zone")
-    if bridge:
-        main = [bridge]
-    elif zone:
-        main = [f"vz-{zone}"]
-    else:
-        main = [shorten_name(f"ve-{spec.name}")] if has_veth(spec) else []
-    extra = [pair.partition(":")[0] for pair in spec.texts("Network", "VirtualEthernetExtra")]
-    return (*main, *extra)
+def plan_rules(
+    spec: Spec, leases: tuple[Lease, ...], friends: Mapping[str, tuple[str, ...]]
+) -> dict[int, tuple[Rule, ...]]:
+    """The rules of a container by IP version. `friends` has the interfaces of containers in AllowFrom=."""
+    if not is_managed(spec):
+        rules = tuple(_open_native(spec))
+        return {4: rules, 6: rules} if rules else {}
+    by_version = {6 if ":" in lease.address else 4: lease for lease in leases}
+    return {
+        version: tuple(_plan_managed(spec, version, lease, friends)) for version, lease in by_version.items()
+    }
 
 
 def name_chain(machine: str) -> str:
@@ -46,3 +62,126 @@ def name_chain(machine: str) -> str:
     if len(chain) > _LONGEST_CHAIN:
         chain = f"{chain[: _LONGEST_CHAIN - 5]}_{compute_tag(machine)}"
     return chain
+
+
+def list_ports(spec: Spec) -> tuple[Port, ...]:
+    """All ports that a spec publishes."""
+    return tuple(port for value in spec.texts("Network", "Port") for port in read_ports(value))
+
+
+def list_peers(spec: Spec) -> Iterator[tuple[str, tuple[str, int]]]:
+    """The containers in AllowFrom=, with the file and line that name them."""
+    for value, place in spec.parts("Firewall", "AllowFrom"):
+        for peer in value if isinstance(value, tuple) else ():
+            if ":" not in peer and "/" not in peer:  # a network has its prefix length by now
+                yield peer, place
+
+
+def masquerades(spec: Spec) -> bool:
+    """True if what leaves the host gets the host's address: the default where the address is of a pool."""
+    return spec.flag("Firewall", "Masquerade", is_managed(spec))
+
+
+def publishes_on_loopback(spec: Spec, version: int) -> bool:
+    """True if a port is to be reached at 127.0.0.1 or ::1."""
+    own = {4: "127.0.0.1", 6: "::1"}[version]
+    return any(port.address in ("", own) for port in list_ports(spec))
+
+
+def _open_native(spec: Spec) -> Iterator[Rule]:
+    """A link that systemd-nspawn makes: the addresses are not known here, so the rules name interfaces."""
+    forward, masquerade = spec.flag("Firewall", "Forward", True), masquerades(spec)
+    for interface in list_interfaces(spec):
+        if masquerade:
+            yield Rule(REFUSE, "mark", input=interface, output=f"!{interface}")
+        if forward:
+            yield Rule(PASS, "accept", output=interface, state="established")
+            yield Rule(PASS, "accept", output=interface, state="dnat")
+            yield Rule(PASS, "accept", input=interface, target="unicast")
+            yield Rule(PASS, "accept", input=interface, output=interface)
+    if masquerade and list_interfaces(spec):
+        yield Rule(LEAVE, "masquerade", marked=True)
+
+
+def _plan_managed(
+    spec: Spec, version: int, lease: Lease, friends: Mapping[str, tuple[str, ...]]
+) -> Iterator[Rule]:
+    (interface,) = list_interfaces(spec)
+    # The kernel lets nothing from 127.0.0.0/8 in by another interface, but for this one it has to.
+    if version == 4:
+        yield Rule(GUARD, "drop", input=interface, destination=LOOPBACK[4])
+    yield from _limit(spec, version, lease, interface, friends)
+    for port in list_ports(spec):
+        if not port.address or (":" in port.address) == (version == 6):
+            target = "" if port.address else "local"
+            yield Rule(
+                PUBLISH,
+                "dnat",
+                destination=port.address,
+                protocol=port.protocol,
+                ports=port,
+                target=target,
+                to=lease.address,
+            )
+    # A connection of the container to its own published port, and of the host by its loopback addresses,
+    # would come from an address to which the container could not answer.
+    yield Rule(LEAVE, "masquerade", output=interface, source=lease.address)
+    yield Rule(LEAVE, "masquerade", output=interface, source=LOOPBACK[version])
+    if masquerades(spec):
+        yield Rule(LEAVE, "masquerade", source=lease.address, output=f"!{PREFIX}+")
+    if spec.flag("Firewall", "Forward", True):
+        yield from _pass_managed(spec, version, lease, interface)
+
+
+def _limit(
+    spec: Spec, version: int, lease: Lease, interface: str, friends: Mapping[str, tuple[str, ...]]
+) -> Iterator[Rule]:
+    isolated = spec.flag("Firewall", "Isolate", False)
+    yield Rule(REFUSE, "return", state="established")
+    yield Rule(REFUSE, "return", input=interface, output=interface)
+    if isolated:
+        for others in _ANY_CONTAINER:
+            yield Rule(REFUSE, "drop", input=interface, output=others)
+        yield from _reach_host(REFUSE, "return", version, lease, interface)
+        yield Rule(REFUSE, "drop", input=interface, target="!unicast")
+    yield from _admit(spec, version, interface, friends)
+    if masquerades(spec) or isolated or spec.find("Firewall", "AllowFrom"):
+        yield Rule(REFUSE, "drop", output=interface)
+
+
+def _admit(
+    spec: Spec, version: int, interface: str, friends: Mapping[str, tuple[str, ...]]
+) -> Iterator[Rule]:
+    """Who may begin a connection: those in AllowFrom=, else siblings, and everybody by published ports."""
+    allowed = spec.texts("Firewall", "AllowFrom")
+    published = "dnat" if masquerades(spec) else ""
+    for peer in allowed:
+        if peer in friends:
+            for other in friends[peer]:
+                yield Rule(REFUSE, "return", input=other, output=interface)
+        elif (":" in peer) == (version == 6):
+            yield Rule(REFUSE, "return", output=interface, source=peer, state=published)
+    if allowed:
+        return
+    for others in _ANY_CONTAINER:
+        verdict = "drop" if spec.flag("Firewall", "Isolate", False) else "return"
+        yield Rule(REFUSE, verdict, input=others, output=interface)
+    yield Rule(REFUSE, "return", output=interface, state=published)
+
+
+def _reach_host(chain: str, verdict: str, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
+    """What a container always needs of the host: its names, and in IPv6 the host's hardware address."""
+    for protocol in ("udp", "tcp"):
+        dns = Port(protocol, "", _DNS, _DNS)
+        yield Rule(chain, verdict, input=interface, destination=lease.gateway, protocol=protocol, ports=dns)
+    if version == 6:
+        for kind in ("solicitation", "advertisement"):
+            yield Rule(chain, verdict, input=interface, protocol=f"neighbour-{kind}")
+
+
+def _pass_managed(spec: Spec, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
+    yield from _reach_host(PASS, "accept", version, lease, interface)
+    yield Rule(PASS, "accept", input=interface, target="unicast")
+    yield Rule(PASS, "accept", output=interface, state="established")
+    # What REFUSE leaves in and what comes by other ways than a published port, nobody else shall drop it.
+    yield Rule(PASS, "accept", output=interface, state="dnat" if masquerades(spec) else "")

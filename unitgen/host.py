@@ -1,4 +1,4 @@
-"""What is known of the host without asking anybody: the version of its systemd."""
+"""What is known of the host without asking anybody: its systemd, its id, its firewall."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from unitgen.schema import OLDEST_SYSTEMD
 
 # Debian since 11, Fedora, Arch, and older layouts.
 _LIBRARY_FOLDERS = ("usr/lib/systemd", "usr/lib64/systemd", "lib/systemd")
+_TOOLS = ("usr/sbin", "usr/bin", "sbin")
 _LIBRARY = re.compile(r"libsystemd-shared-(\d+)[.~-].*")
 
 
@@ -23,7 +24,28 @@ def detect_host(root: str = "/") -> Host:
         from unitgen.systemd import ask_version  # noqa: PLC0415
 
         found = ask_version()
-    return Host(found or OLDEST_SYSTEMD)
+    return Host(found or OLDEST_SYSTEMD, _read_machine_id(root.rstrip("/")), _find_backend(root.rstrip("/")))
+
+
+def _read_machine_id(root: str) -> str:
+    """The id that an address is derived from; empty in a tree that has not been booted yet."""
+    try:
+        with open(f"{root}/etc/machine-id", encoding="ascii", errors="replace") as file:
+            machine_id = file.read(33).strip()
+    except OSError:
+        return ""
+    return machine_id if re.fullmatch("[0-9a-f]{32}", machine_id) else ""
+
+
+def _find_backend(root: str) -> str:
+    """nft only where it alone is installed. Where neither is, the network unit says what is missing."""
+    found = [
+        tool
+        for tool in ("iptables", "nft")
+        for folder in _TOOLS
+        if os.path.exists(f"{root}/{folder}/{tool}")
+    ]
+    return found[0] if found else "iptables"
 
 
 def _find_version(root: str) -> int:

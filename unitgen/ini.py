@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from configobj import ConfigObj
 
-from unitgen.errors import Problem
+from unitgen.errors import Problem, cap_problems
 from unitgen.escape import FORBIDDEN
 
 MAX_LINE = 1024 * 1024  # systemd: LONG_LINE_MAX
-MAX_PROBLEMS = 100
 MAX_LINES = 20_000
 MAX_SETTINGS = 2_000
 _BLANKS = " \t"
@@ -70,15 +69,7 @@ def parse_document(data: bytes, path: str) -> Document:
             assignments.append(Assignment(name, key, value, path, int(number)))
             problems += _check_inline_comment(assignments[-1])
     problems.sort(key=lambda problem: problem.line)
-    if len(problems) > MAX_PROBLEMS:
-        problems[MAX_PROBLEMS:] = [note_more_problems(path)]
-    return Document(tuple(sections), tuple(assignments), tuple(problems))
-
-
-def note_more_problems(path: str) -> Problem:
-    """Stands for the problems of a file beyond MAX_PROBLEMS, which nobody reads."""
-    message = f"more than {MAX_PROBLEMS} problems, the others are not shown"
-    return Problem("too-long", path, message, "correct these first")
+    return Document(tuple(sections), tuple(assignments), tuple(cap_problems(problems, path)))
 
 
 def _decode_lines(data: bytes, path: str, problems: list[Problem]) -> list[_Line]:

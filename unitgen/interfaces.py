@@ -39,18 +39,6 @@ def parse_zone(text: str) -> str:
     return check_interface(text, IFNAMSIZ - len("vz-"))
 
 
-def parse_port(text: str) -> str:
-    """[tcp:|udp:]HOST[:CONTAINER], each 1 to 65535 without a leading zero."""
-    protocol, colon, ports = text.partition(":")
-    if protocol not in ("tcp", "udp") or not colon:
-        protocol, ports = "", text
-    numbers = ports.split(":")
-    if len(numbers) > 2 or not all(re.fullmatch("[1-9][0-9]{0,4}", n) and int(n) <= 65535 for n in numbers):
-        hint = "write [tcp:|udp:]HOSTPORT[:CONTAINERPORT], ports from 1 to 65535"
-        raise BadValue(f"{text!r} is not a port", hint)
-    return f"{protocol}:{ports}" if protocol else ports
-
-
 def shorten_name(name: str) -> str:
     """The name that an interface gets from systemd-nspawn when `name` is too long for the kernel.
 
@@ -112,4 +100,3 @@ INTERFACE = Type("interface", check_interface)
 PAIR = Type("HOST[:CONTAINER]", parse_pair)
 PAIRS = Type("HOST[:CONTAINER] ...", each(parse_pair))
 ZONE = Type("zone", parse_zone)
-PORT = Type("[tcp:|udp:]HOST[:CONTAINER]", parse_port)

@@ -6,9 +6,11 @@ The parser, the unknown-key error, the command line of systemd-nspawn, the man p
 import re
 from collections.abc import Mapping
 
+from unitgen.addresses import ADDRESSES, DEFAULT_POOL, GATEWAYS, LINK_ADDRESSES, PEERS, POOLS, SERVERS
 from unitgen.errors import BadValue
-from unitgen.interfaces import INTERFACE, PAIR, PAIRS, PORT, ZONE
+from unitgen.interfaces import INTERFACE, PAIR, PAIRS, ZONE
 from unitgen.mounts import BIND, OVERLAY, TMPFS
+from unitgen.ports import PORT
 from unitgen.schema import Key
 from unitgen.values import (
     BOOLEAN,
@@ -17,6 +19,7 @@ from unitgen.values import (
     ENVIRONMENT,
     ID128,
     LOAD_CREDENTIAL,
+    MACHINE,
     MACHINES,
     OWN_CAPABILITIES,
     PATH,
@@ -449,10 +452,45 @@ _PAIR_NEWER = {":": 254}
 
 NETWORK = (
     Key(
-        "Network", "Private", BOOLEAN, "Whether the container has interfaces of its own only.", default="yes"
+        "Network",
+        "Address",
+        ADDRESSES,
+        "Addresses of the container on a link of its own, made before it starts; the default network.",
+        default="auto",
     ),
     Key(
-        "Network", "VirtualEthernet", BOOLEAN, "Whether a veth link joins host and container.", default="yes"
+        "Network",
+        "Gateway",
+        GATEWAYS,
+        "Addresses of the host's end of that link.",
+        default="the first of the network",
+    ),
+    Key(
+        "Network",
+        "DNS",
+        SERVERS,
+        "DNS servers of the container, in place of the host's resolver.",
+        many=True,
+    ),
+    Key(
+        "Network",
+        "Pool",
+        POOLS,
+        "Networks that automatic addresses are taken from; best set in unitgen.conf.",
+        default=f"{DEFAULT_POOL} and a private IPv6 network of the host's own",
+    ),
+    Key("Network", "Share", MACHINE, "The container whose network, and life, this one shares."),
+    Key(
+        "Network",
+        "Private",
+        BOOLEAN,
+        "Whether the container has interfaces of its own only; no is the host's network.",
+    ),
+    Key(
+        "Network",
+        "VirtualEthernet",
+        BOOLEAN,
+        "Whether systemd-nspawn makes a veth link; with no alone the network is the host's.",
     ),
     Key(
         "Network", "VirtualEthernetExtra", PAIR, "A further veth link.", "--network-veth-extra={}", many=True
@@ -485,9 +523,15 @@ NETWORK = (
         newer=_PAIR_NEWER,
     ),
     Key("Network", "Bridge", INTERFACE, "A bridge to plug the veth link into.", "--network-bridge={}"),
+    Key(
+        "Network",
+        "BridgeAddress",
+        LINK_ADDRESSES,
+        "Addresses to make the bridge of Bridge= with, if it is not there.",
+    ),
     Key("Network", "Zone", ZONE, "A bridge made on demand, shared by name.", "--network-zone={}"),
     Key("Network", "NamespacePath", PATH, "A network namespace to join.", "--network-namespace-path={}"),
-    Key("Network", "Port", PORT, "A port of the host that leads to the container.", "--port={}", many=True),
+    Key("Network", "Port", PORT, "A port of the host that leads to the container.", many=True),
 )
 
 FIREWALL = (
@@ -495,7 +539,7 @@ FIREWALL = (
         "Firewall",
         "Forward",
         BOOLEAN,
-        "Whether iptables lets the container's traffic through the host.",
+        "Whether what the firewall drops when it forwards is let through for the container.",
         default="yes",
     ),
     Key(
@@ -503,7 +547,28 @@ FIREWALL = (
         "Masquerade",
         BOOLEAN,
         "Whether what leaves the host gets the host's address.",
+        default="yes with Address=, else no",
+    ),
+    Key(
+        "Firewall",
+        "AllowFrom",
+        PEERS,
+        "Networks and containers that may connect; nobody else but the host may.",
+        many=True,
+    ),
+    Key(
+        "Firewall",
+        "Isolate",
+        BOOLEAN,
+        "Whether other containers, and services of the host, are out of reach.",
         default="no",
+    ),
+    Key(
+        "Firewall",
+        "Backend",
+        _enum("iptables or nft", "iptables", "nft"),
+        "What loads the rules.",
+        default="iptables, nft where that alone is installed",
     ),
 )
 

@@ -64,9 +64,11 @@ class Spec(NamedTuple):
 
 
 class Host(NamedTuple):
-    """What the generated files depend on beside the specs."""
+    """What the generated files depend on beside the specs: `backend` is that of the firewall by default."""
 
     systemd: int
+    machine_id: str = ""
+    backend: str = "iptables"
 
 
 class File(NamedTuple):

@@ -4,13 +4,16 @@ import signal
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from unitgen.keys import KEYS, NETWORK
+from unitgen.keys import KEYS
 from unitgen.model import Host, Setting, Spec
+from unitgen.mounts import find_target
+from unitgen.network import find_owner, name_namespace
+from unitgen.ports import list_pairs, read_ports
 from unitgen.schema import Key
 from unitgen.versions import is_supported
 
-NETWORK_MODES = tuple(row.name for row in NETWORK if row.name != "Port")
-"""Any of these replaces the default network as a whole, as merge_settings() of nspawn.c has it."""
+RESOLV_CONF = "/etc/resolv.conf"
+RUNTIME_FOLDER = "/run/unitgen"
 
 _BASE = ("systemd-nspawn", "--quiet", "--keep-unit", "--settings=no")
 
@@ -20,8 +23,8 @@ def build_command(spec: Spec, host: Host) -> tuple[str, ...]:
 
     `--settings=no` makes it the only truth: a .nspawn file beside the image changes nothing.
     """
-    words = [*_BASE, f"--machine={spec.name}", *_choose_mode(spec), *_choose_users(spec)]
-    words += [*_choose_network(spec), *_choose_journal(spec)]
+    words = [*_enter_namespace(spec), *_BASE, f"--machine={spec.name}", *_choose_mode(spec)]
+    words += [*_choose_users(spec), *_choose_network(spec), *_choose_journal(spec)]
     for row in KEYS.values():
         setting = spec.find(*row.id)
         if setting and row.option and is_supported(setting, host):
@@ -35,19 +38,6 @@ def build_command(spec: Spec, host: Host) -> tuple[str, ...]:
 def boots(spec: Spec) -> bool:
     """True if PID 1 of the container is the tree's own init."""
     return spec.flag("Exec", "Boot", not spec.flag("Exec", "ProcessTwo", False))
-
-
-def has_private_network(spec: Spec) -> bool:
-    """True if the container does not share the host's network."""
-    modes = [mode for mode in NETWORK_MODES if spec.find("Network", mode)]
-    flags = ("Private", "VirtualEthernet")
-    return not modes or any(mode not in flags or spec.flag("Network", mode, False) for mode in modes)
-
-
-def has_veth(spec: Spec) -> bool:
-    """True if a veth link that systemd-nspawn names leads from the host to the container."""
-    default = not any(spec.find("Network", mode) for mode in NETWORK_MODES)
-    return spec.flag("Network", "VirtualEthernet", default)
 
 
 class Stop(NamedTuple):
@@ -107,13 +97,48 @@ def _choose_users(spec: Spec) -> Iterable[str]:
 
 
 def _choose_network(spec: Spec) -> Iterable[str]:
-    if not any(spec.find("Network", mode) for mode in NETWORK_MODES):
-        yield "--network-veth"
+    if find_owner(spec):
+        yield from _choose_resolver(spec)
         return
     if spec.flag("Network", "Private", False):
         yield "--private-network"
     if spec.flag("Network", "VirtualEthernet", False):
         yield "--network-veth"
+    for value in spec.texts("Network", "Port"):
+        for port in read_ports(value):
+            for host, guest in list_pairs(port):
+                yield f"--port={port.protocol}:{host}:{guest}"
+
+
+def writes_resolver(spec: Spec) -> bool:
+    """True if /etc/resolv.conf of the container is unitgen's: where the spec says nothing else."""
+    keys = ("Bind", "BindReadOnly")
+    targets = {find_target(key, value) for key in keys for value in spec.texts("Files", key)}
+    return bool(find_owner(spec)) and not spec.find("Exec", "ResolvConf") and RESOLV_CONF not in targets
+
+
+def _choose_resolver(spec: Spec) -> Iterable[str]:
+    """The files that packaging/network writes."""
+    if not writes_resolver(spec):
+        return
+    owner = find_owner(spec)
+    yield "--resolv-conf=off"
+    yield f"--bind-ro={RUNTIME_FOLDER}/resolv.conf/{owner}:{RESOLV_CONF}"
+    if boots(spec):
+        # A systemd-resolved in the guest has /etc/resolv.conf as a link to a file of its own, and could not
+        # write that if it were mounted (257). Mounts are made in the order of their names, so this one hides
+        # it again. It belongs to the container's root, as a folder made for a mount does not before 255.
+        yield "--tmpfs=/run/systemd:mode=0755"
+        yield f"--bind-ro={RUNTIME_FOLDER}/resolved.conf/{owner}:/run/systemd/resolved.conf.d/unitgen.conf"
+
+
+def _enter_namespace(spec: Spec) -> Iterable[str]:
+    """Into the namespace of unitgen's. systemd-nspawn cannot do it itself together with user ids of its own:
+    --network-namespace-path= then fails (tried on 252 and 257), and NetworkNamespacePath= of the unit would
+    take the unit's other commands along.
+    """
+    if find_owner(spec):
+        yield from ("nsenter", f"--net=/run/netns/{name_namespace(find_owner(spec))}", "--")
 
 
 def _choose_journal(spec: Spec) -> Iterable[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from unitgen.errors import BadValue, Problem
-from unitgen.ini import MAX_PROBLEMS, Assignment, Document, Section, note_more_problems, parse_document
+from unitgen.errors import BadValue, Problem, cap_problems
+from unitgen.ini import Assignment, Document, Section, parse_document
 from unitgen.keys import KEYS, SECTIONS
 from unitgen.model import Setting, Spec, Value
 from unitgen.native import (
@@ -70,19 +70,9 @@ def parse_source(
     for path, data in source.contents:
         if path not in shared:
             shared[path] = parse_document(data, path)
-        problems += _cap(_apply_document(shared[path], collector), path)
+        problems += cap_problems(_apply_document(shared[path], collector), path)
     files = tuple(path for path, _ in source.contents)
     return Spec(source.name, source.path, files, collector.finish()), tuple(problems)
-
-
-def _cap(found: Iterator[Problem], path: str) -> list[Problem]:
-    """The first problems of a file: beyond them nobody reads, and looking for suggestions takes time."""
-    problems: list[Problem] = []
-    for problem in found:
-        if len(problems) == MAX_PROBLEMS:
-            return [*problems, note_more_problems(path)]
-        problems.append(problem)
-    return problems
 
 
 def _apply_document(document: Document, collector: _Collector) -> Iterator[Problem]:

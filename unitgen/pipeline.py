@@ -4,22 +4,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem, TemplateError, has_errors
+from unitgen.fleet import Member, Place, place_members
 from unitgen.host import detect_host
 from unitgen.ini import MAX_LINE, Document
 from unitgen.model import File, Host, Spec
+from unitgen.network import Lease
 from unitgen.output import write_files
 from unitgen.parse import parse_source
-from unitgen.plan import plan_container, plan_mask, plan_shared, plan_stub
+from unitgen.plan import name_unit, plan_container, plan_mask, plan_shared, plan_stub
 from unitgen.render import Renderer
 from unitgen.rules import check_rules
-from unitgen.sources import Source, find_sources
+from unitgen.sources import Source, find_sources, read_candidate
 from unitgen.tree import Refused, Tree
 from unitgen.values import parse_machine
 from unitgen.versions import check_versions
 
 
 class Outcome(NamedTuple):
-    """What became of one spec.
+    """What became of one spec, and the addresses that it has from unitgen.
 
     Its files are a service, a stub if `problems` has errors (at worst a link to /dev/null), or nothing.
     """
@@ -28,6 +30,7 @@ class Outcome(NamedTuple):
     spec: Spec
     files: tuple[File, ...]
     problems: tuple[Problem, ...]
+    leases: tuple[Lease, ...] = ()
 
     @property
     def state(self) -> str:
@@ -56,7 +59,24 @@ def run_pipeline(root: str = "/", host: Host | None = None) -> Result:
     tree = Tree(root)
     workshop = Workshop(tree, host or detect_host(root))
     finds = find_sources(tree)
-    return Result(tuple(map(workshop.process, finds.sources)), finds.problems)
+    return Result(workshop.process(finds.sources), finds.problems)
+
+
+def process_candidate(root: str, host: Host, path: str, data: bytes) -> Outcome:
+    """A file that is not in place yet, beside all specs but the one that it would replace."""
+    tree = Tree(root)
+    candidate = read_candidate(tree, path, data)
+    others = [source for source in find_sources(tree).sources if source.name != candidate.name]
+    outcomes = Workshop(tree, host).process((candidate, *others))
+    return outcomes[0]
+
+
+class Draft(NamedTuple):
+    """A spec as its own files describe it, before the others have had their say."""
+
+    source: Source
+    spec: Spec
+    problems: tuple[Problem, ...]
 
 
 class Workshop:
@@ -68,29 +88,50 @@ class Workshop:
         self._stub_renderer = Renderer(None)
         self._documents: dict[str, Document] = {}
 
-    def process(self, source: Source) -> Outcome:
-        """One container, all or nothing. An error in unitgen itself is a problem of that container only."""
+    def process(self, sources: Iterable[Source]) -> tuple[Outcome, ...]:
+        """All containers, each all or nothing. An error in unitgen itself is a problem of one of them."""
+        drafts = [self._draft(source) for source in sources]
+        try:
+            places = place_members(map(_enlist, filter(_has_unit, drafts)), self._host.machine_id)
+        except Exception as error:  # as below, but there is no telling whose
+            places = {
+                draft.spec.name: Place(problems=(_describe_fault(error, draft.source.path),))
+                for draft in drafts
+            }
+        return tuple(self._finish(draft, places.get(draft.spec.name, Place())) for draft in drafts)
+
+    def _draft(self, source: Source) -> Draft:
         spec = Spec(source.name, source.path, (), {})
         if source.masked:
-            return Outcome(source, spec, (), ())
+            return Draft(source, spec, ())
         try:
             spec, problems = parse_source(source, self._documents)
-            files, problems = self._make_service(spec, problems)
-        except Exception as error:  # the one guard between a fault of unitgen's and the other containers
-            files, problems = (), (*source.problems, _describe_fault(error, source.path))
+            problems = (*problems, *check_rules(spec), *check_versions(spec, self._host))
+        except Exception as error:  # a guard between a fault of unitgen's and the other containers
+            problems = (*source.problems, _describe_fault(error, source.path))
+        return Draft(source, spec, problems)
+
+    def _finish(self, draft: Draft, place: Place) -> Outcome:
+        source, spec, problems = draft
+        if source.masked:
+            return Outcome(source, spec, (), ())
+        files: tuple[File, ...] = ()
+        try:
+            problems = (*problems, *place.problems)
+            if not has_errors(problems):
+                files, problems = self._make_service(spec, place, problems)
+        except Exception as error:  # a guard between a fault of unitgen's and the other containers
+            problems = (*problems, _describe_fault(error, source.path))
         # A folder that is not trusted is met at each look-up.
         problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.path, problem.line)))
         if has_errors(problems):
             files = self._make_stub(spec, problems)
-        return Outcome(source, spec, files, problems)
+        return Outcome(source, spec, files, problems, place.leases)
 
     def _make_service(
-        self, spec: Spec, problems: tuple[Problem, ...]
+        self, spec: Spec, place: Place, problems: tuple[Problem, ...]
     ) -> tuple[tuple[File, ...], tuple[Problem, ...]]:
-        problems = (*problems, *check_rules(spec), *check_versions(spec, self._host))
-        if has_errors(problems):
-            return (), problems
-        plan = plan_container(spec, self._host)
+        plan = plan_container(spec, self._host, place)
         try:
             files = self._renderer.render_files(plan.renderings)
         except Refused as refused:
@@ -112,13 +153,23 @@ class Workshop:
             return plan_mask(spec.name)
 
 
+def _has_unit(draft: Draft) -> bool:
+    """False for a masked container, and for a file whose name is no machine's."""
+    return not draft.source.masked and not any(problem.code == "bad-name" for problem in draft.problems)
+
+
+def _enlist(draft: Draft) -> Member:
+    return Member(draft.spec, not has_errors(draft.problems))
+
+
 def _describe_fault(error: Exception, path: str) -> Problem:
     message = f"{type(error).__name__}: {error}"
     return Problem("internal", path, message, "please report this")
 
 
 def _check_files(spec: Spec, files: tuple[File, ...]) -> tuple[Problem, ...]:
-    if "\nExecStart=\nExecStart=" not in files[-1].text:
+    override = next(file for file in files if file.path.startswith(f"{name_unit(spec.name)}.d/"))
+    if "\nExecStart=\nExecStart=" not in override.text:
         message = "override.conf.j2 does not reset and set ExecStart=, the vendor's command would run"
         return (Problem("template", spec.path, message, "correct the template"),)
     # systemd stops reading a drop-in at a line over 1 MiB, and would then run the vendor's command.

@@ -6,10 +6,18 @@ from typing import NamedTuple
 from unitgen import escape
 from unitgen.errors import Problem
 from unitgen.escape import Text
-from unitgen.firewall import name_chain, plan_hooks
+from unitgen.fleet import Place
 from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import File, Host, Spec
 from unitgen.mounts import MOUNTS_OF_HOST, list_sources, read_bind
+from unitgen.network import find_owner, list_needed, name_namespace
+from unitgen.network_unit import (
+    name_bridge_unit,
+    name_network_unit,
+    needs_network_unit,
+    plan_bridge,
+    plan_network,
+)
 from unitgen.nspawn import boots, build_command, plan_stop
 from unitgen.values import parse_path
 from unitgen.versions import is_supported
@@ -27,6 +35,20 @@ _DEVICE_GROUPS = {
 }
 _NO_DEVICES = ("/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/log")
 _MOST_MESSAGES = 20
+
+FIREWALL_MANAGERS = tuple(
+    f"{name}.service"
+    for name in (
+        "docker",
+        "firewalld",
+        "iptables",
+        "ip6tables",
+        "nftables",
+        "netfilter-persistent",
+        "ufw",
+    )
+)
+"""Services that take all rules out, or put a chain in front of ours, when they start or reload."""
 
 
 class Line(NamedTuple):
@@ -56,7 +78,7 @@ def name_unit(machine: str) -> str:
     return f"systemd-nspawn@{machine}.service"
 
 
-def plan_container(spec: Spec, host: Host) -> Plan:
+def plan_container(spec: Spec, host: Host, place: Place) -> Plan:
     """Everything that a sound spec becomes."""
     native = _pass_native(spec, host)
     unit = name_unit(spec.name)
@@ -65,18 +87,33 @@ def plan_container(spec: Spec, host: Host) -> Plan:
         "source": escape.raw_path(spec.path),
         "files": tuple(map(escape.comment, spec.files)),
         "description": _describe(spec),
-        "unit_lines": (*_list_dependencies(spec), *_list_mounts(spec), *native["Unit"]),
+        "unit_lines": (
+            *_list_dependencies(spec),
+            *_need_network(spec),
+            *_list_mounts(spec),
+            *native["Unit"],
+        ),
         "command": escape.quote_command(build_command(spec, host)),
         "service_lines": (*_adapt_service(spec, host), *native["Service"], *_allow_devices(spec)),
-        "hooks": plan_hooks(spec),
-        "chain": escape.plain(name_chain(spec.name)),
         "stop": plan_stop(spec),
         "systemd": host.systemd,
     }
     renderings = [Rendering(f"{unit}.d/10-unitgen-override.conf", "override.conf", holes)]
     if spec.text("Container", "Unit") == "full":
         renderings.insert(0, Rendering(unit, "nspawn.service", holes))
-    return Plan(tuple(renderings), plan_links(spec, host))
+    return Plan((*renderings, *_plan_units(spec, host, place)), plan_links(spec, host))
+
+
+def _plan_units(spec: Spec, host: Host, place: Place) -> Iterator[Rendering]:
+    """The drop-ins of the units that stand beside the container's."""
+    holes = {"machine": escape.plain(spec.name), "source": escape.raw_path(spec.path)}
+    if needs_network_unit(spec):
+        setup = plan_network(spec, host, place)
+        path = f"{name_network_unit(spec.name)}.d/10-unitgen.conf"
+        yield Rendering(path, "network.conf", {**holes, "setup": setup})
+    if spec.find("Network", "BridgeAddress"):
+        path = f"{name_bridge_unit(spec)}.d/10-unitgen-{spec.name}.conf"
+        yield Rendering(path, "network.conf", {**holes, "setup": plan_bridge(spec)})
 
 
 def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
@@ -85,7 +122,6 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
     script = 'printf "%s\\n" "$@" >&2; exit 78'
     holes: dict[str, object] = {
         "machine": escape.plain(spec.name),
-        "chain": escape.plain(name_chain(spec.name)),
         "source": escape.raw_path(spec.path),
         "first": escape.free_text(messages[0]),
         "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),
@@ -101,12 +137,18 @@ def plan_mask(machine: str) -> tuple[File, ...]:
     return (File(name_unit(machine), target="/dev/null"),)
 
 
-def plan_shared(links: Iterable[File]) -> tuple[File, ...]:
-    """What containers share: machines.target, which some distributions install without enabling it."""
-    if not any(link.path.startswith(f"{_DEFAULT_TARGET}.") for link in links):
-        return ()
-    vendor = f"/usr/lib/systemd/system/{_DEFAULT_TARGET}"
-    return (File(f"multi-user.target.wants/{_DEFAULT_TARGET}", target=vendor),)
+def plan_shared(files: Iterable[File]) -> tuple[File, ...]:
+    """What containers share: machines.target, which some distributions install without enabling it, and
+    what puts their rules back after a firewall manager that takes all rules out.
+    """
+    paths = [file.path for file in files]
+    enabled = []
+    if any(path.startswith(f"{_DEFAULT_TARGET}.") for path in paths):
+        enabled.append(("multi-user.target", _DEFAULT_TARGET))
+    if any(path.startswith("unitgen-network@") for path in paths):
+        enabled += [(manager, "unitgen-firewall.service") for manager in FIREWALL_MANAGERS]
+    vendor = "/usr/lib/systemd/system"
+    return tuple(File(f"{unit}.wants/{wanted}", target=f"{vendor}/{wanted}") for unit, wanted in enabled)
 
 
 def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
@@ -119,6 +161,10 @@ def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
         for key, kind in (("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds"))
         for target in _list_words(spec, key, host)
     ] or [(_DEFAULT_TARGET, "wants")]
+    owner = spec.text("Network", "Share")
+    if owner:
+        # It goes with the owner of its network, also when that crashes, and so it has to come back with it.
+        wanted.append((name_unit(owner), "wants"))
     links = [File(f"{target}.{kind}/{unit}", target=f"../{unit}") for target, kind in wanted]
     return (*links, *(File(alias, target=unit) for alias in _list_words(spec, "Alias", host)))
 
@@ -146,6 +192,33 @@ def list_host_paths(spec: Spec) -> tuple[str, ...]:
         for value in spec.texts("Files", key):
             places += list_sources(key, value)
     return tuple(dict.fromkeys(filter(None, places)))
+
+
+def _need_network(spec: Spec) -> Iterator[Line]:
+    """What makes the network is there first, and is made anew when the container starts again.
+
+    Wants= and not Requires=, because that would send the restart of the network unit, which comes with each
+    automatic one of the container, back to it: systemd would forget how often it was restarted.
+    """
+    units = [name_network_unit(spec.name)] if needs_network_unit(spec) else []
+    if spec.find("Network", "BridgeAddress"):
+        units.append(name_bridge_unit(spec))
+    if units:
+        yield Line("Wants", escape.plain_words(units))
+        yield Line("StopPropagatedFrom", escape.plain_words(units))
+    shared = spec.text("Network", "Share")
+    if shared:
+        # In the life of its owner, who may go and take the namespace along, or get a new one.
+        yield Line("BindsTo", escape.plain(name_unit(shared)))
+        units = [name_unit(shared), name_network_unit(shared)]
+    owner = find_owner(spec)
+    for interface in list_needed(spec):
+        yield Line("AssertPathExists", escape.plain(f"/sys/class/net/{interface}"))
+    if owner:
+        units.append("unitgen-dns.service")
+        yield Line("AssertPathExists", escape.plain(f"/run/netns/{name_namespace(owner)}"))
+    if units:
+        yield Line("After", escape.plain_words(units))
 
 
 def _list_mounts(spec: Spec) -> Iterator[Line]:
@@ -177,6 +250,9 @@ def _adapt_service(spec: Spec, host: Host) -> Iterator[Line]:
         # A guest, and the stub init of ProcessTwo=, give their own processes 90 s to stop. With the same
         # time here the stop of a slow one ends as a failure, so 258 raised it in the vendor's template.
         yield Line("TimeoutSec", Text("2min"))
+    if find_owner(spec):
+        # The journal has the name of the program that was started first, which is nsenter.
+        yield Line("SyslogIdentifier", Text("systemd-nspawn"))
     score = spec.text("Exec", "OOMScoreAdjust")
     if score:
         # Inherited by the payload. --oom-score-adjust= fails with user ids of the container's own: the

@@ -4,11 +4,22 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 
 from unitgen.directives import UNIT_NAME
-from unitgen.errors import Problem
+from unitgen.errors import Problem, cap_problems
 from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import Setting, Spec
 from unitgen.mounts import find_target
-from unitgen.nspawn import NETWORK_MODES, boots, has_private_network
+from unitgen.network import NATIVE_MODES, find_owner, has_private_network, is_managed
+from unitgen.nspawn import boots
+from unitgen.ports import PortBook, read_ports
+
+# What belongs to a network of unitgen's, and to the one container that has it.
+_OF_ADDRESS = (
+    ("Network", "Gateway"),
+    ("Network", "DNS"),
+    ("Firewall", "AllowFrom"),
+    ("Firewall", "Isolate"),
+)
+_MOST_NATIVE_PORTS = 1000
 
 _EXCLUSIVE = (
     *((("Container", first), ("Container", second)) for first, second in combinations(IMAGES, 2)),
@@ -19,10 +30,13 @@ _EXCLUSIVE = (
     (("Files", "PrivateUsersOwnership"), ("Files", "PrivateUsersChown")),
     (("Network", "Bridge"), ("Network", "Zone")),
     *(
-        (("Network", "NamespacePath"), ("Network", mode))
-        for mode in NETWORK_MODES
-        if mode not in ("NamespacePath", "Private")
+        (("Network", first), ("Network", mode))
+        for first in ("NamespacePath", "Address", "Share")
+        for mode in (*NATIVE_MODES, "Address")
+        if mode not in (first, "Private") and (first, mode) != ("NamespacePath", "Address")
     ),
+    *((("Network", "Share"), key) for key in _OF_ADDRESS),
+    (("Network", "Share"), ("Network", "Port")),
 )
 
 
@@ -32,6 +46,7 @@ _NEEDS = (
     ("Files", "RootHashSignature", ("Container", "Image")),
     ("Files", "RootVerity", ("Container", "Image")),
     ("Files", "ImagePolicy", ("Container", "Image")),
+    ("Network", "BridgeAddress", ("Network", "Bridge")),
     ("Files", "BindUserShell", ("Files", "BindUser")),
     ("Files", "BindUserGroup", ("Files", "BindUser")),
     *(
@@ -43,13 +58,15 @@ _NEEDS = (
 
 def check_rules(spec: Spec) -> tuple[Problem, ...]:
     """Every conflict in a spec."""
-    return tuple(problem for check in _CHECKS for problem in check(spec))
+    return tuple(cap_problems((problem for check in _CHECKS for problem in check(spec)), spec.path))
 
 
 def _check_exclusive(spec: Spec) -> Iterator[Problem]:
     for first, second in _EXCLUSIVE:
         one, other = spec.find(*first), spec.find(*second)
-        if one and other and one.values[-1] is not False and other.values[-1] is not False:
+        if not one or not other or _is_default(other):
+            continue
+        if one.values[-1] is not False and other.values[-1] is not False:
             yield _conflict(other, f"excludes {_show(one)}", "keep one of them")
 
 
@@ -81,16 +98,72 @@ def _check_network(spec: Spec) -> Iterator[Problem]:
     if port and (joined or not has_private_network(spec)):
         yield _conflict(port, "no port can lead to a container without a network of its own", "remove it")
     managed = spec.find("Exec", "PrivateUsers")
-    if managed and managed.values[-1] == "managed" and (joined or not has_private_network(spec)):
-        yield _conflict(
-            managed, "managed needs a private network", "write pick, or remove the [Network] key"
-        )
-    yield from _check_unique(spec, "Network", "Port", _host_port, "forwards a port twice")
+    unfit = joined or find_owner(spec) or not has_private_network(spec)
+    if managed and managed.values[-1] == "managed" and unfit:
+        # nsresourced, which gives the user ids, also makes the link.
+        hint = "write pick, or [Network] VirtualEthernet=yes"
+        yield _conflict(managed, "managed needs a network that systemd-nspawn makes", hint)
+    if not is_managed(spec):
+        yield from _check_native(spec)
+    yield from _check_ports(spec)
 
 
-def _host_port(value: str) -> str:
-    protocol, _, ports = value.rpartition("p:")
-    return f"{protocol or 'tc'}p:{ports.partition(':')[0]}"
+def _check_native(spec: Spec) -> Iterator[Problem]:
+    """What needs an address that is known here."""
+    for section, key in _OF_ADDRESS:
+        setting = spec.find(section, key)
+        if setting and not _is_default(setting) and not spec.find("Network", "Share"):
+            yield _conflict(
+                setting, "needs a network of unitgen's", "add [Network] Address=auto or remove it"
+            )
+    count = 0
+    for value, (path, line) in spec.parts("Network", "Port"):
+        for port in read_ports(str(value)):
+            count += port.host.last - port.host.first + 1
+            if port.address:
+                message = "systemd-nspawn cannot bind a port to an address of the host"
+                hint = "remove the address, or use [Network] Address="
+                yield Problem("conflict", path, message, hint, line, "Network", "Port")
+            elif count > _MOST_NATIVE_PORTS:
+                message = f"these are more than {_MOST_NATIVE_PORTS} ports, each an option of systemd-nspawn"
+                hint = "use [Network] Address=, where a range is one rule"
+                yield Problem("conflict", path, message, hint, line, "Network", "Port")
+                return
+
+
+def _check_ports(spec: Spec) -> Iterator[Problem]:
+    earlier: PortBook[None] = PortBook()
+    backend = spec.text("Firewall", "Backend")
+    for value, (path, line) in spec.parts("Network", "Port"):
+        for port in read_ports(str(value)):
+            other = next(earlier.find(port), None)
+            if other:
+                message = f"forwards a port twice: {port.format()} and {other[0].format()}"
+                yield Problem("conflict", path, message, "remove one", line, "Network", "Port")
+            if is_managed(spec) and port.address and not _has_version(spec, port.address):
+                message = f"the container has no address of the kind of {port.address}"
+                yield Problem("conflict", path, message, "add one to Address=", line, "Network", "Port")
+            shifted = port.host != port.guest and port.host.last - port.host.first >= _MOST_NATIVE_PORTS
+            if is_managed(spec) and shifted and backend == "nft":
+                message = f"nft has to name each of more than {_MOST_NATIVE_PORTS} ports that change"
+                yield Problem(
+                    "conflict", path, message, "write the same on both sides", line, "Network", "Port"
+                )
+            earlier.add(port, None)
+
+
+def _is_default(setting: Setting) -> bool:
+    """True for what unitgen.conf says to the containers that can have it. A limit has to be kept by all."""
+    return (setting.section, setting.key) in _OF_ADDRESS[:2] and "/unitgen.conf" in setting.place[0]
+
+
+def _has_version(spec: Spec, address: str) -> bool:
+    words = spec.texts("Network", "Address") or ("auto",)
+    pools = spec.texts("Network", "Pool")
+    of_kind = [":" in word for word in words if word != "auto"]
+    if "auto" in words:
+        of_kind += [":" in pool for pool in pools] if pools else [True, False]
+    return (":" in address) in of_kind
 
 
 def _check_unique(

@@ -342,6 +342,7 @@ def parse_load_credential(text: str) -> str:
 TEXT = Type("text", parse_text)
 BOOLEAN = Type("boolean", parse_boolean)
 PATH = Type("path", parse_path)
+MACHINE = Type("machine name", parse_machine)
 MACHINES = Type("machine names", parse_machines)
 WORDS = Type("words", split_words)
 ENVIRONMENT = Type("NAME=VALUE ...", each(parse_assignment))

@@ -58,6 +58,7 @@ FLOODS: dict[str, bytes] = {
     "keys": b"[Exec]\n" + b"Environmnet=A=1\n" * 9_999,
     "sections": b"[Exce]\n" * 9_999,
     "quotes": b"[Exec]\n" + b"Parameters='#'\"'\"'x\n" * 9_000,
+    "ports": b"[Network]\n" + b"Port=1-65535\n" * 1_999,
     "values": b"[Service]\n" + b"MemoryMax=x\n" * 9_000,
 }
 

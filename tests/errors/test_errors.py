@@ -13,9 +13,8 @@ from tests.conftest import GOLDEN, GOLDEN_CASES, copy_root, read_tree
 from tests.errors.made import BYTES, FLOODS, FOLDER, GOOD, MIB, NEED_ROOT, NEED_USER, TREES
 from unitgen.cli import main
 from unitgen.directives import LISTS, SINGLE
-from unitgen.errors import CODES
+from unitgen.errors import CODES, MAX_PROBLEMS
 from unitgen.host import detect_host
-from unitgen.ini import MAX_PROBLEMS
 from unitgen.keys import KEYS
 from unitgen.model import Host
 from unitgen.native import DIRECTIVES, REFUSED, RENAMED
@@ -99,6 +98,19 @@ def test_tree(case: str, tmp_path: Path, check: Check, capsys: pytest.CaptureFix
     check(case, report)
     for outcome in result.outcomes:
         assert_fails_closed(outcome)
+
+
+@pytest.mark.parametrize("case", [case for case in TREE_CASES if case.startswith("fleet-")])
+def test_refused_one_hurts_no_other(case: str, tmp_path: Path) -> None:
+    """Those that have what several want are as they would be without those that were refused."""
+    shutil.copytree(HERE / case, tmp_path / "root")
+    before = {outcome.source.name: outcome for outcome in judge(tmp_path)[0].outcomes}
+    refused = [name for name, outcome in before.items() if outcome.state == "broken"]
+    assert refused
+    for name in refused:
+        (tmp_path / "root" / FOLDER / f"{name}.ini").unlink()
+    after = {outcome.source.name: outcome for outcome in judge(tmp_path)[0].outcomes}
+    assert after == {name: outcome for name, outcome in before.items() if name not in refused}
 
 
 @pytest.mark.parametrize("case", MADE_CASES)
@@ -231,10 +243,32 @@ def emit(root: Path, out: Path, broken: str) -> tuple[dict[str, Outcome], dict[s
     """The outcomes by name, and all that is written but for one container."""
     result = run_pipeline(str(root), detect_host(str(root)))
     assert write_result(result, str(out)) == ()
-    tree = {path: text for path, text in read_tree(out).items() if f"@{broken}.service" not in path}
-    # The target that all share: a stub is in it although the spec's [Install] may have named another.
-    tree.pop("multi-user.target.wants/machines.target", None)
+    own = re.compile(rf"@{re.escape(broken)}\.service|/10-unitgen-{re.escape(broken)}\.conf$")
+    # What all share: a stub is in machines.target although the spec's [Install] may have named another, and
+    # has no rules that would have to be put back.
+    shared = re.compile(r"multi-user\.target\.wants/machines\.target|[^/]+/unitgen-firewall\.service")
+    tree = {
+        path: text
+        for path, text in read_tree(out).items()
+        if not own.search(path) and not shared.fullmatch(path)
+    }
     return {outcome.source.name: outcome for outcome in result.outcomes}, tree
+
+
+def list_friends(outcomes: dict[str, Outcome], broken: str) -> list[str]:
+    """Containers whose firewall names a container, or whose network it shares.
+
+    Where a broken container is in the network is not known, so their network units may change.
+    """
+    names = [outcomes[broken].spec.text("Network", "Share")]
+    names += [
+        name for name, outcome in outcomes.items() if broken in outcome.spec.texts("Firewall", "AllowFrom")
+    ]
+    return [f"unitgen-network@{name}.service.d/10-unitgen.conf" for name in names if name]
+
+
+def leave_out(outcome: Outcome, paths: list[str]) -> Outcome:
+    return outcome._replace(files=tuple(file for file in outcome.files if file.path not in paths))
 
 
 def break_with_stray_line(path: Path) -> str:
@@ -275,9 +309,14 @@ def test_broken_spec_hurts_no_other(
     before, tree_before = emit(root, tmp_path / "before", broken)
     place = damage(root / spec)
     after, tree_after = emit(root, tmp_path / "after", broken)
-    assert tree_after == tree_before
+    friends = list_friends(before, broken)
+    assert tree_after.keys() == tree_before.keys()
+    assert [
+        path for path in tree_after if tree_after[path] != tree_before[path] and path not in friends
+    ] == []
     assert before.keys() == after.keys()
-    assert [name for name in after if name != broken and after[name] != before[name]] == []
+    changed = [name for name in after if leave_out(after[name], friends) != leave_out(before[name], friends)]
+    assert [name for name in changed if name != broken] == []
     outcome = after[broken]
     if outcome.source.path != f"/{spec}":
         assert outcome._replace(source=before[broken].source) == before[broken], "hidden by a stronger one"

@@ -1,6 +1,7 @@
 """Whole trees in, whole trees out, byte for byte."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from unitgen.host import detect_host
 from unitgen.keys import KEYS
 from unitgen.pipeline import run_pipeline, write_result
 from unitgen.systemd import ask_version
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+PROGRAM = "/usr/lib/unitgen/network"
 
 
 @pytest.mark.parametrize("case", GOLDEN_CASES)
@@ -45,6 +49,21 @@ def test_same_bytes_under_any_hash_seed(seed: str, tmp_path: Path) -> None:
         assert read_tree(out) == read_tree(GOLDEN / case / "expected"), case
 
 
+def list_units(expected: Path) -> list[str]:
+    """Every service of unitgen's that a case has a file for."""
+    names = {path.name.removesuffix(".d") for path in expected.iterdir()}
+    return sorted(name for name in names if name.endswith(".service") and not name.endswith("@.service"))
+
+
+def install_units(place: Path) -> Path:
+    """The units of the package, with its program where the checkout has it."""
+    place.mkdir()
+    for unit in (PACKAGING / "units").iterdir():
+        text = unit.read_text()
+        (place / unit.name).write_text(text.replace(PROGRAM, str(PACKAGING / "network")))
+    return place
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_systemd_analyze_verify_is_silent(case: str, tmp_path: Path) -> None:
@@ -52,11 +71,24 @@ def test_systemd_analyze_verify_is_silent(case: str, tmp_path: Path) -> None:
     if detect_host(str(GOLDEN / case / "root")).systemd > ask_version():
         pytest.skip("made for a newer systemd than this machine's")
     expected = GOLDEN / case / "expected"
-    units = sorted({path.name.removesuffix(".d") for path in expected.glob("systemd-nspawn@*.service*")})
+    units = list_units(expected)
+    assert any(unit.startswith("systemd-nspawn@") for unit in units)
     command = ["systemd-analyze", "verify", "--man=no", *units]
-    environment = os.environ | {"SYSTEMD_UNIT_PATH": f"{expected}:"}
+    environment = os.environ | {"SYSTEMD_UNIT_PATH": f"{expected}:{install_units(tmp_path / 'units')}:"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_containers_pull_in_what_is_made_for_them() -> None:
+    """Every network or bridge that has a drop-in is one that a container wants, and the other way round."""
+    for case in GOLDEN_CASES:
+        expected = GOLDEN / case / "expected"
+        if (GOLDEN / case / "root/etc/unitgen/templates").exists():
+            continue  # the site's own templates leave the dependencies out
+        made = {path.name.removesuffix(".d") for path in expected.glob("unitgen-*@*.service.d")}
+        text = "".join(path.read_text() for path in expected.glob("systemd-nspawn@*.service.d/*.conf"))
+        wanted = " ".join(re.findall("^(?:Wants|BindsTo)=(.*)$", text, re.MULTILINE)).split()
+        assert {unit for unit in wanted if unit.startswith("unitgen-")} == made, case
 
 
 def test_every_key_has_a_golden_case() -> None:

@@ -26,8 +26,31 @@ from unitgen.tree import Tree
 CHECKOUT = Path(__file__).parents[2]
 MANUAL = CHECKOUT / "docs/unitgen.ini.5.md"
 PAGES = [CHECKOUT / "README.md", *sorted(CHECKOUT.glob("docs/*.md"))]
-EXAMPLES = sorted(CHECKOUT.glob("examples/*.ini"))
+EXAMPLES = sorted(CHECKOUT.glob("examples/*.ini"), key=lambda path: path.stem)
 FOLDER = "etc/unitgen/containers"
+
+# Commands that pages show and that need a host: for each one what its output, with status 0, matches there.
+# The specs are those of the page; tests/boot takes them from here.
+HOST_COMMANDS = {
+    "README.md": {
+        'echo "Hello from a container" >/srv/www/index.html': "",
+        "machinectl list": r"(?s)MACHINE .*\nweb +container systemd-nspawn .* 10\.77\.20\.170",
+        "wget -qO- http://localhost:8080/": r"Hello from a container\n",
+    },
+    "unitgen-generator.8.md": {"journalctl -b -t unitgen": ""},
+    "unitgen-network.7.md": {
+        "systemctl status unitgen-network@web.service": r"(?s).*Network of container web\n.*Active: active",
+        "getent ahostsv4 web | head -n 1": r"10\.77\.20\.170 +STREAM web\n",
+        "wget -qO- http://127.0.0.1:8080/": r"Hello from a container\n",
+        "wget -qO- http://[::1]:8080/": r"Hello from a container\n",
+        "systemctl reload 'unitgen-network@*.service'": r"$",
+        "systemctl list-units 'unitgen-*'": r"(?s).*unitgen-network@web\.service +loaded active",
+        "journalctl -b -u 'unitgen-network@*'": r"(?s).*Finished unitgen-network@web\.service",
+    },
+    "unitgen.1.md": {
+        "SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify systemd-nspawn@web.service": r"$",
+    },
+}
 
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 EVERY_EXAMPLE = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
@@ -161,6 +184,20 @@ def test_commands_answer_as_shown(page: Path, console: Console) -> None:
             output = console.run(step)
             if output is not None and (step.output or not step.command.startswith("unitgen generate")):
                 assert matches(step.output, output), f"{page.name}:{block.line}: {step.command}\n{output}"
+
+
+@EVERY_PAGE
+def test_commands_of_other_programs_are_known(page: Path, console: Console) -> None:
+    """So that none is shown which no host has answered, and none is expected which is not shown."""
+    steps = []
+    for block in read_blocks(page):
+        console.place(block)
+        for step in read_steps(block) if block.language == "console" else ():
+            steps += [step] if console.run(step) is None else []
+    known = HOST_COMMANDS.get(page.name, {})
+    assert [step.command for step in steps] == list(known)
+    for step in steps:
+        assert not step.output or re.match(known[step.command], step.output), step.command
 
 
 @EVERY_PAGE

@@ -2,7 +2,8 @@
 
 import pytest
 
-from unitgen.ini import MAX_LINE, MAX_PROBLEMS, has_inline_comment, parse_document
+from unitgen.errors import MAX_PROBLEMS
+from unitgen.ini import MAX_LINE, has_inline_comment, parse_document
 
 PATH = "/etc/web.ini"
 

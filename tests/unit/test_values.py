@@ -7,13 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from unitgen import values
+from unitgen.addresses import ADDRESSES, GATEWAYS, LINK_ADDRESSES, PEERS, POOLS, SERVERS
 from unitgen.directives import LISTS
 from unitgen.errors import BadValue
-from unitgen.interfaces import INTERFACE, PAIR, PAIRS, PORT, ZONE
+from unitgen.interfaces import INTERFACE, PAIR, PAIRS, ZONE
 from unitgen.keys import KEYS
 from unitgen.model import Value
 from unitgen.mounts import BIND, OVERLAY, TMPFS, find_target, list_sources, read_bind, split_fields
 from unitgen.nspawn import number_signal
+from unitgen.ports import PORT
 from unitgen.systemd import ask_version
 
 PRIVATE_USERS = KEYS["Exec", "PrivateUsers"].type
@@ -49,6 +51,9 @@ GOOD: list[tuple[values.Type, str, Value]] = [
     (values.PATH, "/..a/b..", "/..a/b.."),
     (values.PATH, f"/{LETTERS}", f"/{LETTERS}"),
     (values.PATH, f"/{LETTERS}" * 15 + "/" + "y" * 254, f"/{LETTERS}" * 15 + "/" + "y" * 254),
+    (values.MACHINE, "web", "web"),
+    (values.MACHINE, "10.example", "10.example"),
+    (values.MACHINE, "x" * 64, "x" * 64),
     (values.MACHINES, "web", ("web",)),
     (values.MACHINES, "web db-1\t10 A.example", ("web", "db-1", "10", "A.example")),
     (values.MACHINES, "a--b", ("a--b",)),
@@ -164,6 +169,7 @@ BAD: list[tuple[values.Type, str]] = [
     (values.PATH, f"/{LETTERS}x"),
     (values.PATH, "/" + "ä" * 128),
     (values.PATH, f"/{LETTERS}" * 16),
+    *((values.MACHINE, text) for text in ("", "we_b", "web db", "-web", "a..b", "x" * 65, "web.service\n")),
     *((values.MACHINES, text) for text in ("we_b", "-web", "web-", "a..b", ".a", "a.", "a.-b", "a-.b", "ä")),
     *((values.MACHINES, text) for text in ("web db/x", "web,db", ".host", "x" * 65, "a@b", "web.service")),
     *((values.WORDS, text) for text in ("'", 'a "b', "a'b\"", "\"a'")),
@@ -294,10 +300,23 @@ def test_escape_is_case_sensitive(escape: str) -> None:
 
 
 def test_every_type_of_the_table_is_tried() -> None:
-    """Here, in test_interfaces.py, or, if it is a choice of words, in tests/errors."""
+    """Here, in the tests of their modules, or, if it is a choice of words, in tests/errors."""
     names = {row.type.name for row in KEYS.values()}
-    choices = {"mode", "ownership", "architecture", "override or full", "boolean or auto"}
-    others = {kind.name for kind in (INTERFACE, PAIR, PAIRS, ZONE, PORT)} | choices
+    choices = {"mode", "ownership", "architecture", "override or full", "boolean or auto", "iptables or nft"}
+    elsewhere = (
+        INTERFACE,
+        PAIR,
+        PAIRS,
+        ZONE,
+        PORT,
+        ADDRESSES,
+        GATEWAYS,
+        POOLS,
+        LINK_ADDRESSES,
+        SERVERS,
+        PEERS,
+    )
+    others = {kind.name for kind in elsewhere} | choices
     assert names - {row[0].name for row in GOOD} == others
     assert names - {row[0].name for row in BAD} == others | {"text"}
 

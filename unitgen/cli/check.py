@@ -6,9 +6,11 @@ import json
 from unitgen.cli.selection import select_outcomes
 from unitgen.errors import Problem, has_errors
 from unitgen.host import detect_host
+from unitgen.model import Host
 from unitgen.pipeline import Outcome, run_pipeline
 from unitgen.places import FOLDERS
 from unitgen.presence import check_presence
+from unitgen.reach import check_reach
 from unitgen.tree import Tree
 
 
@@ -19,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = select_outcomes(arguments.root, arguments.what, host, everything)
     tree = Tree(arguments.root)
     machines = {outcome.source.name for outcome in everything.outcomes if not outcome.source.masked}
-    found = [(outcome, _collect(outcome, tree, machines)) for outcome in chosen]
+    found = [(outcome, _collect(outcome, tree, host, machines)) for outcome in chosen]
     general = () if arguments.what else everything.general
     if arguments.json:
         containers = [_describe(outcome, problems) for outcome, problems in found]
@@ -30,10 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     return int(has_errors(general) or any(has_errors(problems) for _, problems in found))
 
 
-def _collect(outcome: Outcome, tree: Tree, machines: set[str]) -> tuple[Problem, ...]:
+def _collect(outcome: Outcome, tree: Tree, host: Host, machines: set[str]) -> tuple[Problem, ...]:
     if outcome.source.masked:
         return ()
-    return (*outcome.problems, *check_presence(outcome.spec, tree, machines))
+    found = check_presence(outcome.spec, tree, machines)
+    return (*outcome.problems, *found, *check_reach(outcome.spec, tree, host, outcome.leases))
 
 
 def _describe(outcome: Outcome, problems: tuple[Problem, ...]) -> dict[str, object]:

@@ -5,10 +5,9 @@ import os
 from unitgen.errors import UnitgenError, UsageError
 from unitgen.escape import FORBIDDEN, make_printable
 from unitgen.model import Host
-from unitgen.pipeline import Outcome, Result, Workshop
-from unitgen.sources import read_candidate
+from unitgen.pipeline import Outcome, Result, process_candidate
 from unitgen.suggestion import suggest
-from unitgen.tree import MAX_FILE, Tree
+from unitgen.tree import MAX_FILE
 
 
 def select_outcomes(root: str, what: list[str], host: Host, everything: Result) -> tuple[Outcome, ...]:
@@ -41,5 +40,4 @@ def _process_file(root: str, path: str, host: Host) -> Outcome:
             raise UnitgenError(f"{path} is longer than {MAX_FILE >> 20} MiB")
     except OSError as error:
         raise UnitgenError(f"cannot read {path}: {error.strerror}") from error
-    tree = Tree(root)
-    return Workshop(tree, host).process(read_candidate(tree, path, data))
+    return process_candidate(root, host, path, data)

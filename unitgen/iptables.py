@@ -1,0 +1,74 @@
+"""Rules as iptables-restore(8) reads them."""
+
+from collections.abc import Iterable, Iterator
+
+from unitgen.firewall import GUARD, LEAVE, PASS, PUBLISH, REFUSE, Rule
+
+# Table, and the built-in chains that lead to ours. Drops stand in mangle, which comes before filter and in
+# which no firewall manager has rules; so an accept elsewhere cannot undo them.
+_PLACES = {
+    GUARD: ("raw", ("PREROUTING",)),
+    REFUSE: ("mangle", ("FORWARD", "INPUT")),
+    PUBLISH: ("nat", ("PREROUTING", "OUTPUT")),
+    LEAVE: ("nat", ("POSTROUTING",)),
+    PASS: ("filter", ("FORWARD", "INPUT")),
+}
+_STATES = {"established": "RELATED,ESTABLISHED", "dnat": "DNAT"}
+_MARK = "0x2000000"
+
+
+def format_rules(rules: Iterable[Rule], name: str) -> Iterator[tuple[str, str]]:
+    """Each line with its table: chains are declared, which empties them, then come jumps, then rules."""
+    rules = tuple(rules)
+    for chain in dict.fromkeys(rule.chain for rule in rules):
+        table, hooks = _PLACES[chain]
+        own = name_own(chain, name)
+        yield table, f":{own} -"
+        for hook in hooks:
+            yield table, f"-I {hook} -j {own}"
+        for rule in rules:
+            if rule.chain == chain:
+                yield table, " ".join([f"-A {own}", *_match(rule), *_judge(rule)])
+
+
+def name_own(chain: str, name: str) -> str:
+    """What a chain of the container's is called; nat has two, and machine names have no underscore."""
+    return name.replace("-", "_", 1) if chain == LEAVE else name
+
+
+def _match(rule: Rule) -> Iterator[str]:
+    for option, value in (
+        ("-i", rule.input),
+        ("-o", rule.output),
+        ("-s", rule.source),
+        ("-d", rule.destination),
+    ):
+        if value:
+            yield f"! {option} {value[1:]}" if value.startswith("!") else f"{option} {value}"
+    if rule.protocol.startswith("neighbour-"):
+        yield f"-p ipv6-icmp -m icmp6 --icmpv6-type {rule.protocol}"
+    elif rule.ports:
+        yield f"-p {rule.protocol} --dport {rule.ports.host.format(':')}"
+    if rule.target:
+        inverted = "! " if rule.target.startswith("!") else ""
+        yield f"-m addrtype {inverted}--dst-type {rule.target.lstrip('!').upper()}"
+    if rule.state:
+        yield f"-m conntrack --ctstate {_STATES[rule.state]}"
+    if rule.marked:
+        yield f"-m mark --mark {_MARK}/{_MARK}"
+
+
+def _judge(rule: Rule) -> Iterator[str]:
+    yield "-j"
+    if rule.verdict == "mark":
+        yield f"MARK --set-xmark {_MARK}/{_MARK}"
+    elif rule.verdict == "dnat" and rule.ports:
+        address = f"[{rule.to}]" if ":" in rule.to else rule.to
+        guest = rule.ports.guest.format()
+        if rule.ports.host == rule.ports.guest:
+            guest = ""  # the port stays as it is
+        elif "-" in guest:
+            guest += f"/{rule.ports.host.first}"  # the first one leads to the first one, and so on
+        yield f"DNAT --to-destination {address}:{guest}" if guest else f"DNAT --to-destination {rule.to}"
+    else:
+        yield rule.verdict.upper()
