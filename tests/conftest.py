@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines that run tests also boot hosts at the same time: how long an example takes says nothing. The same
+# examples each time: a change is judged by what it does, and not by what came up that day.
+settings.register_profile("unitgen", deadline=None, derandomize=True)
+settings.load_profile("unitgen")
 
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_CASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "root").is_dir())

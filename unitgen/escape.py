@@ -17,6 +17,7 @@ _SURROGATES = "\ud800-\udfff"
 _INVALID = re.compile(f"[\0{_SURROGATES}{_NONCHARS}]")
 FORBIDDEN = re.compile(f"[\0-\x08\x0a-\x1f\x7f{_SURROGATES}{_NONCHARS}]")
 """What may not stand in a line of a spec or a unit: controls but the tab, and what systemd calls invalid."""
+_CONTROLS = re.compile("[\0-\x1f\x7f]")
 _MAX_WORD = 128 * 1024  # MAX_ARG_STRLEN of the kernel, the terminating NUL included
 
 
@@ -129,7 +130,7 @@ def _guard_backslash(text: str) -> Text:
 
 
 def _refuse_controls(text: str) -> None:
-    if any(char < " " or char == "\x7f" for char in text):
+    if _CONTROLS.search(text):
         raise ValueError("a control character cannot be written here")
 
 

@@ -13,7 +13,7 @@ from unitgen.network import NATIVE_PREFIXES, PREFIX, Lease, is_managed, list_int
 from unitgen.ports import Port, Span, read_ports
 
 LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
-_DNS = Span(53, 53)
+_LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 _LONGEST_CHAIN = 28  # iptables(8), XT_EXTENSION_MAXNAMELEN less one
 _ANY_CONTAINER = tuple(f"{prefix}+" for prefix in (PREFIX, *NATIVE_PREFIXES))
 
@@ -84,8 +84,7 @@ def masquerades(spec: Spec) -> bool:
 
 def publishes_on_loopback(spec: Spec, version: int) -> bool:
     """True if a port is to be reached at 127.0.0.1 or ::1."""
-    own = {4: "127.0.0.1", 6: "::1"}[version]
-    return any(port.address in ("", own) for port in list_ports(spec))
+    return any(port.address in ("", _LOCALHOST[version]) for port in list_ports(spec))
 
 
 def _open_native(spec: Spec) -> Iterator[Rule]:
@@ -111,18 +110,7 @@ def _plan_managed(
     if version == 4:
         yield Rule(GUARD, "drop", input=interface, destination=LOOPBACK[4])
     yield from _limit(spec, version, lease, interface, friends)
-    for port in list_ports(spec):
-        if not port.address or (":" in port.address) == (version == 6):
-            target = "" if port.address else "local"
-            yield Rule(
-                PUBLISH,
-                "dnat",
-                destination=port.address,
-                protocol=port.protocol,
-                ports=port,
-                target=target,
-                to=lease.address,
-            )
+    yield from _publish(spec, version, lease)
     # A connection of the container to its own published port, and of the host by its loopback addresses,
     # would come from an address to which the container could not answer.
     yield Rule(LEAVE, "masquerade", output=interface, source=lease.address)
@@ -131,6 +119,39 @@ def _plan_managed(
         yield Rule(LEAVE, "masquerade", source=lease.address, output=f"!{PREFIX}+")
     if spec.flag("Firewall", "Forward", True):
         yield from _pass_managed(spec, version, lease, interface)
+
+
+def _publish(spec: Spec, version: int, lease: Lease) -> Iterator[Rule]:
+    """Where each port leads to. Names at the gateway, and resolvers at 127.0.0.53, stay what they are."""
+    ports = [
+        port for port in list_ports(spec) if not port.address or (":" in port.address) == (version == 6)
+    ]
+    everywhere = [port for port in ports if not port.address]
+    for port in ports:
+        yield _forward(port, lease, destination=port.address or _LOCALHOST[version])
+    for server in map(_name_server, ("udp", "tcp")):
+        if any(map(server.overlaps, everywhere)):
+            yield Rule(PUBLISH, "return", destination=lease.gateway, protocol=server.protocol, ports=server)
+    if everywhere:
+        yield Rule(PUBLISH, "return", destination=LOOPBACK[version])
+    for port in everywhere:
+        yield _forward(port, lease, target="local")
+
+
+def _forward(port: Port, lease: Lease, destination: str = "", target: str = "") -> Rule:
+    return Rule(
+        PUBLISH,
+        "dnat",
+        destination=destination,
+        protocol=port.protocol,
+        ports=port,
+        target=target,
+        to=lease.address,
+    )
+
+
+def _name_server(protocol: str) -> Port:
+    return Port(protocol, "", Span(53, 53), Span(53, 53))
 
 
 def _limit(
@@ -143,7 +164,8 @@ def _limit(
         for others in _ANY_CONTAINER:
             yield Rule(REFUSE, "drop", input=interface, output=others)
         yield from _reach_host(REFUSE, "return", version, lease, interface)
-        yield Rule(REFUSE, "drop", input=interface, target="!unicast")
+        yield Rule(REFUSE, "return", input=interface, target="unicast")
+        yield Rule(REFUSE, "drop", input=interface)
     yield from _admit(spec, version, interface, friends)
     if masquerades(spec) or isolated or spec.find("Firewall", "AllowFrom"):
         yield Rule(REFUSE, "drop", output=interface)
@@ -161,6 +183,8 @@ def _admit(
                 yield Rule(REFUSE, "return", input=other, output=interface)
         elif (":" in peer) == (version == 6):
             yield Rule(REFUSE, "return", output=interface, source=peer, state=published)
+            # A sibling need not come by way of a port of the host.
+            yield Rule(REFUSE, "return", input=f"{PREFIX}+", output=interface, source=peer)
     if allowed:
         return
     for others in _ANY_CONTAINER:
@@ -171,9 +195,15 @@ def _admit(
 
 def _reach_host(chain: str, verdict: str, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
     """What a container always needs of the host: its names, and in IPv6 the host's hardware address."""
-    for protocol in ("udp", "tcp"):
-        dns = Port(protocol, "", _DNS, _DNS)
-        yield Rule(chain, verdict, input=interface, destination=lease.gateway, protocol=protocol, ports=dns)
+    for server in map(_name_server, ("udp", "tcp")):
+        yield Rule(
+            chain,
+            verdict,
+            input=interface,
+            destination=lease.gateway,
+            protocol=server.protocol,
+            ports=server,
+        )
     if version == 6:
         for kind in ("solicitation", "advertisement"):
             yield Rule(chain, verdict, input=interface, protocol=f"neighbour-{kind}")
@@ -183,5 +213,5 @@ def _pass_managed(spec: Spec, version: int, lease: Lease, interface: str) -> Ite
     yield from _reach_host(PASS, "accept", version, lease, interface)
     yield Rule(PASS, "accept", input=interface, target="unicast")
     yield Rule(PASS, "accept", output=interface, state="established")
-    # What REFUSE leaves in and what comes by other ways than a published port, nobody else shall drop it.
+    # What REFUSE lets in by other ways than a published port, nobody else shall drop.
     yield Rule(PASS, "accept", output=interface, state="dnat" if masquerades(spec) else "")

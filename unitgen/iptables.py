@@ -15,9 +15,14 @@ _PLACES = {
 }
 _STATES = {"established": "RELATED,ESTABLISHED", "dnat": "DNAT"}
 _MARK = "0x2000000"
+# For IPv6 addresses UNICAST has the host's own in it: xt_addrtype.c looks at the address alone.
+_ELSEWHERE = {
+    4: "-m addrtype --dst-type UNICAST",
+    6: "! -d ff00::/8 -m addrtype ! --dst-type LOCAL,ANYCAST",
+}
 
 
-def format_rules(rules: Iterable[Rule], name: str) -> Iterator[tuple[str, str]]:
+def format_rules(version: int, rules: Iterable[Rule], name: str) -> Iterator[tuple[str, str]]:
     """Each line with its table: chains are declared, which empties them, then come jumps, then rules."""
     rules = tuple(rules)
     for chain in dict.fromkeys(rule.chain for rule in rules):
@@ -28,7 +33,7 @@ def format_rules(rules: Iterable[Rule], name: str) -> Iterator[tuple[str, str]]:
             yield table, f"-I {hook} -j {own}"
         for rule in rules:
             if rule.chain == chain:
-                yield table, " ".join([f"-A {own}", *_match(rule), *_judge(rule)])
+                yield table, " ".join([f"-A {own}", *_match(version, rule), *_judge(rule)])
 
 
 def name_own(chain: str, name: str) -> str:
@@ -36,7 +41,7 @@ def name_own(chain: str, name: str) -> str:
     return name.replace("-", "_", 1) if chain == LEAVE else name
 
 
-def _match(rule: Rule) -> Iterator[str]:
+def _match(version: int, rule: Rule) -> Iterator[str]:
     for option, value in (
         ("-i", rule.input),
         ("-o", rule.output),
@@ -49,9 +54,10 @@ def _match(rule: Rule) -> Iterator[str]:
         yield f"-p ipv6-icmp -m icmp6 --icmpv6-type {rule.protocol}"
     elif rule.ports:
         yield f"-p {rule.protocol} --dport {rule.ports.host.format(':')}"
-    if rule.target:
-        inverted = "! " if rule.target.startswith("!") else ""
-        yield f"-m addrtype {inverted}--dst-type {rule.target.lstrip('!').upper()}"
+    if rule.target == "unicast":
+        yield _ELSEWHERE[version]
+    elif rule.target:
+        yield f"-m addrtype --dst-type {rule.target.upper()}"
     if rule.state:
         yield f"-m conntrack --ctstate {_STATES[rule.state]}"
     if rule.marked:

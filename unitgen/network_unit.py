@@ -79,5 +79,5 @@ def _format_rules(spec: Spec, host: Host, place: Place) -> Iterator[str]:
             yield from (f"nft {line}" for line in nft.format_rules(version, rules, name_chain(spec.name)))
             # Where something forwards nothing, as Docker and ufw leave it, it is iptables' chain that drops.
             rules = tuple(rule for rule in rules if rule.chain == PASS)
-        for table, line in iptables.format_rules(rules, name_chain(spec.name)):
+        for table, line in iptables.format_rules(version, rules, name_chain(spec.name)):
             yield f"ipv{version} {table} {line}"

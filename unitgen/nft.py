@@ -55,8 +55,7 @@ def _match(rule: Rule, family: str) -> Iterator[str]:
     elif rule.ports:
         yield f"{rule.protocol} dport {rule.ports.host.format()}"
     if rule.target:
-        sign = "!= " if rule.target.startswith("!") else ""
-        yield f"fib daddr type {sign}{rule.target.lstrip('!')}"
+        yield f"fib daddr type {rule.target}"
     if rule.state:
         yield _STATES[rule.state]
     if rule.marked:

@@ -127,8 +127,12 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
         "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),
     }
     rendering = Rendering(name_unit(spec.name), "stub.service", holes)
-    # Nothing of [Install]: what it says may be what is broken.
-    settings = {key: setting for key, setting in spec.settings.items() if key[0] != "Install"}
+    # Nothing that names other units: what it says may be what is broken.
+    settings = {
+        key: setting
+        for key, setting in spec.settings.items()
+        if key[0] != "Install" and key != ("Network", "Share")
+    }
     return Plan((rendering,), plan_links(spec._replace(settings=settings), host))
 
 
@@ -146,9 +150,16 @@ def plan_shared(files: Iterable[File]) -> tuple[File, ...]:
     if any(path.startswith(f"{_DEFAULT_TARGET}.") for path in paths):
         enabled.append(("multi-user.target", _DEFAULT_TARGET))
     if any(path.startswith("unitgen-network@") for path in paths):
-        enabled += [(manager, "unitgen-firewall.service") for manager in FIREWALL_MANAGERS]
-    vendor = "/usr/lib/systemd/system"
-    return tuple(File(f"{unit}.wants/{wanted}", target=f"{vendor}/{wanted}") for unit, wanted in enabled)
+        # An instance for each: one that is stopped takes its own along, and not the care for the others.
+        enabled += [(manager, f"unitgen-firewall@{manager}") for manager in FIREWALL_MANAGERS]
+        enabled.append(("firewalld.service", "unitgen-firewalld.service"))
+    return tuple(File(f"{unit}.wants/{wanted}", target=_find_vendor(wanted)) for unit, wanted in enabled)
+
+
+def _find_vendor(unit: str) -> str:
+    """The file of a unit that packages install; that of an instance is its template."""
+    prefix, at, _ = unit.partition("@")
+    return f"/usr/lib/systemd/system/{prefix}@.service" if at else f"/usr/lib/systemd/system/{unit}"
 
 
 def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
@@ -197,14 +208,15 @@ def list_host_paths(spec: Spec) -> tuple[str, ...]:
 def _need_network(spec: Spec) -> Iterator[Line]:
     """What makes the network is there first, and is made anew when the container starts again.
 
-    Wants= and not Requires=, because that would send the restart of the network unit, which comes with each
-    automatic one of the container, back to it: systemd would forget how often it was restarted.
+    The network unit is wanted by packaging/units/systemd-nspawn@.service.d. It is not required here: that
+    would send its restart, which comes with each automatic one of the container, back to the container,
+    and systemd would forget how often it was restarted.
     """
     units = [name_network_unit(spec.name)] if needs_network_unit(spec) else []
     if spec.find("Network", "BridgeAddress"):
         units.append(name_bridge_unit(spec))
+        yield Line("Wants", escape.plain(name_bridge_unit(spec)))
     if units:
-        yield Line("Wants", escape.plain_words(units))
         yield Line("StopPropagatedFrom", escape.plain_words(units))
     shared = spec.text("Network", "Share")
     if shared:

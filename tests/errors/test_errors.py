@@ -246,7 +246,9 @@ def emit(root: Path, out: Path, broken: str) -> tuple[dict[str, Outcome], dict[s
     own = re.compile(rf"@{re.escape(broken)}\.service|/10-unitgen-{re.escape(broken)}\.conf$")
     # What all share: a stub is in machines.target although the spec's [Install] may have named another, and
     # has no rules that would have to be put back.
-    shared = re.compile(r"multi-user\.target\.wants/machines\.target|[^/]+/unitgen-firewall\.service")
+    shared = re.compile(
+        r"multi-user\.target\.wants/machines\.target|[^/]+/unitgen-firewall(@[^/]+|d)\.service"
+    )
     tree = {
         path: text
         for path, text in read_tree(out).items()

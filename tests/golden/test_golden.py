@@ -57,10 +57,10 @@ def list_units(expected: Path) -> list[str]:
 
 def install_units(place: Path) -> Path:
     """The units of the package, with its program where the checkout has it."""
-    place.mkdir()
-    for unit in (PACKAGING / "units").iterdir():
-        text = unit.read_text()
-        (place / unit.name).write_text(text.replace(PROGRAM, str(PACKAGING / "network")))
+    shutil.copytree(PACKAGING / "units", place)
+    for unit in place.glob("*.service"):
+        if unit.is_file():
+            unit.write_text(unit.read_text().replace(PROGRAM, str(PACKAGING / "network")))
     return place
 
 
@@ -80,15 +80,23 @@ def test_systemd_analyze_verify_is_silent(case: str, tmp_path: Path) -> None:
 
 
 def test_containers_pull_in_what_is_made_for_them() -> None:
-    """Every network or bridge that has a drop-in is one that a container wants, and the other way round."""
+    """Every network or bridge that has a drop-in is one that a container goes with, and the other way round.
+
+    The bridge has to be wanted too; the network is by the package's drop-in for all containers.
+    """
     for case in GOLDEN_CASES:
         expected = GOLDEN / case / "expected"
         if (GOLDEN / case / "root/etc/unitgen/templates").exists():
             continue  # the site's own templates leave the dependencies out
         made = {path.name.removesuffix(".d") for path in expected.glob("unitgen-*@*.service.d")}
         text = "".join(path.read_text() for path in expected.glob("systemd-nspawn@*.service.d/*.conf"))
-        wanted = " ".join(re.findall("^(?:Wants|BindsTo)=(.*)$", text, re.MULTILINE)).split()
-        assert {unit for unit in wanted if unit.startswith("unitgen-")} == made, case
+        assert {unit for unit in list_words(text, "StopPropagatedFrom") if "unitgen-" in unit} == made, case
+        bridges = {unit for unit in made if unit.startswith("unitgen-bridge@")}
+        assert {unit for unit in list_words(text, "Wants") if "unitgen-" in unit} == bridges, case
+
+
+def list_words(text: str, key: str) -> list[str]:
+    return " ".join(re.findall(f"^{key}=(.*)$", text, re.MULTILINE)).split()
 
 
 def test_every_key_has_a_golden_case() -> None:

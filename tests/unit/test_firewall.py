@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import assume, given, settings
@@ -180,7 +181,7 @@ def test_both_backends_say_each_rule_once(text: str) -> None:
     _, by_version = plan(text)
     for version, rules in by_version.items():
         chain = name_chain("web")
-        lines = list(format_iptables(rules, chain))
+        lines = list(format_iptables(version, rules, chain))
         for kind in dict.fromkeys(rule.chain for rule in rules):
             own = [line for _, line in lines if line.startswith(f"-A {name_own(kind, chain)} ")]
             same = [rule for rule in rules if name_own(rule.chain, chain) == name_own(kind, chain)]
@@ -233,6 +234,38 @@ def test_who_may_connect(text: str, sibling: str, published: str, straight: str)
         }
         verdicts = {who: rule.verdict if rule else "return" for who, rule in met.items()}
         assert verdicts == {"sibling": sibling, "published": published, "straight": straight}
+
+
+LOCAL = {4: "127.0.0.1", 6: "::1"}
+
+
+def find_publishing(rules: tuple[Rule, ...], address: str, port: int) -> str:
+    """Where a packet to an address of the host goes: to a container, or nowhere else."""
+    for rule in rules:
+        network = ip_network(rule.destination) if rule.destination else None
+        span = rule.ports.host if rule.ports else None
+        if (
+            rule.chain == "publish"
+            and (network is None or ip_address(address) in network)
+            and (span is None or span.first <= port <= span.last)
+            and rule.protocol in ("", "udp")
+        ):
+            return rule.to
+    return ""
+
+
+@pytest.mark.parametrize("value", ["udp:53", "udp:1-1000", "udp:50-60:1050-1060"])
+def test_published_names_leave_those_of_the_host(value: str) -> None:
+    """Port 53 of the gateway is for names of containers, that of 127.0.0.53 the host's own resolver."""
+    places = place_all({"web": f"[Network]\nPort={value}\n"})["web"]
+    gateways = {6 if ":" in lease.address else 4: lease.gateway for lease in places.leases}
+    _, by_version = plan(f"[Network]\nPort={value}\n")
+    for version, rules in by_version.items():
+        own = next(rule.to for rule in rules if rule.verdict == "dnat")
+        assert find_publishing(rules, gateways[version], 53) == ""
+        for address in (LOCAL[version], {4: "192.0.2.1", 6: "2001:db8::1"}[version]):
+            assert find_publishing(rules, address, 53) == own
+    assert find_publishing(by_version[4], "127.0.0.53", 53) == ""
 
 
 @pytest.mark.parametrize("text", [spec for spec in NATIVE if "=no" not in spec and "MACVLAN" not in spec])

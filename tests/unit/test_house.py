@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from unitgen.model import Host
+from unitgen.model import File, Host
 from unitgen.pipeline import run_pipeline
-from unitgen.plan import FIREWALL_MANAGERS
+from unitgen.plan import FIREWALL_MANAGERS, plan_shared
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "unitgen"
@@ -257,15 +257,22 @@ def test_install_takes_the_scripts(installed: Path) -> None:
     assert (installed / "etc/unitgen/containers").is_dir()
 
 
+def list_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def test_install_takes_what_the_generated_units_need(installed: Path) -> None:
     """All that stands in packaging/, each where its owner looks for it; nothing else."""
-    folders = {"units": "usr/lib/systemd/system", "networkd": "usr/lib/systemd/network"}
-    folders |= {"firewalld": "usr/lib/firewalld/zones"}
+    packaging = CHECKOUT / "packaging"
+    owners = {"units": "systemd/system", "networkd": "systemd/network", "firewalld": "firewalld"}
     places = {
-        path: f"{folders[path.parent.name]}/{path.name}" for path in (CHECKOUT / "packaging").glob("*/*")
+        path: f"usr/lib/{folder}/{path.relative_to(packaging / name)}"
+        for name, folder in owners.items()
+        for path in list_files(packaging / name)
     }
-    places |= {CHECKOUT / "packaging/network": "usr/lib/unitgen/network"}
-    assert len(places) > 6
+    assert {path.parent for path in packaging.glob("*/*")} == {packaging / name for name in owners}
+    places |= {packaging / "network": "usr/lib/unitgen/network"}
+    assert len(places) > 9
     for path, place in places.items():
         assert (installed / place).read_bytes() == path.read_bytes()
         assert os.access(installed / place, os.X_OK) == os.access(path, os.X_OK)
@@ -277,7 +284,7 @@ def test_install_takes_what_the_generated_units_need(installed: Path) -> None:
 def test_units_run_what_is_installed(installed: Path) -> None:
     """And have the program do something that it can."""
     program = (CHECKOUT / "packaging/network").read_text()
-    for unit in (CHECKOUT / "packaging/units").iterdir():
+    for unit in list_files(CHECKOUT / "packaging/units"):
         for path, verb in re.findall(r"^Exec\w+=(/\S+) (\S+)", unit.read_text(), re.MULTILINE):
             assert os.access(installed / path.lstrip("/"), os.X_OK)
             assert f"\n    {verb}) " in program
@@ -288,14 +295,28 @@ def read_directive(unit: str, key: str) -> set[str]:
     return {word for value in re.findall(f"^{key}=(.*)$", text, re.MULTILINE) for word in value.split()}
 
 
-def test_units_and_plan_know_the_same_firewall_managers() -> None:
-    managers = set(FIREWALL_MANAGERS)
-    for key in ("After", "PartOf", "WantedBy"):
-        assert read_directive("unitgen-firewall.service", key) == managers
-    # Docker waits for networks that are there, and its reload leaves all rules alone.
-    flushing = managers - {"docker.service"}
-    assert read_directive("unitgen-firewall.service", "ReloadPropagatedFrom") == flushing
+def test_rules_come_back_after_every_firewall_manager(installed: Path) -> None:
+    """Each wants an instance that follows it, by a link to what the package installs."""
+    for key in ("After", "PartOf", "ReloadPropagatedFrom"):
+        assert read_directive("unitgen-firewall@.service", key) == {"%i.service"}
+    # Docker waits for networks that are there, and none of its own rules would take ours out.
+    flushing = set(FIREWALL_MANAGERS) - {"docker.service"}
     assert flushing <= read_directive("unitgen-network@.service", "After")
+    links = {file.path: file.target for file in plan_shared([File("unitgen-network@web.service.d/a.conf")])}
+    expected = {f"{manager}.wants/unitgen-firewall@{manager}" for manager in FIREWALL_MANAGERS}
+    assert links.keys() == {*expected, "firewalld.service.wants/unitgen-firewalld.service"}
+    for target in links.values():
+        assert (installed / target.lstrip("/")).is_file()
+
+
+def test_every_container_wants_its_network() -> None:
+    """The drop-in of the vendor's template does: the unit would otherwise go while the container runs."""
+    (wanted,) = read_directive("systemd-nspawn@.service.d/10-unitgen.conf", "Wants")
+    assert wanted == "unitgen-network@%i.service"
+    assert read_directive("unitgen-network@.service", "StopWhenUnneeded") == {"yes"}
+    # It is there for containers without a spec too, and must then do nothing.
+    glob = "/run/systemd/generator*/unitgen-network@%i.service.d"
+    assert read_directive("unitgen-network@.service", "ConditionPathExistsGlob") == {glob}
 
 
 def test_network_program_knows_every_word_that_it_is_told(tmp_path: Path) -> None:
