@@ -448,3 +448,23 @@ def test_pod_comes_back_after_a_crash(host: NspawnHost, containers: Containers) 
         )
         wait_for_payload(host, name)
     assert namespace(host, owner) == namespace(host, lodger)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_network_goes_when_the_payload_ends(status: int, host: NspawnHost, containers: Containers) -> None:
+    """By itself, well or not: nobody has stopped the service."""
+    before = census(host)
+    name = containers.add(
+        Container(f"[Exec]\nProcessTwo=yes\nParameters=/bin/sh -c 'sleep 2; exit {status}'\n")
+    )
+    host.run(["systemctl", "start", unit(name)])
+    assert name_interface(name) in census(host)
+    host.wait_until(f"systemctl show --property=ActiveState unitgen-network@{name} | grep inactive")
+    assert census(host) == before
+
+
+def test_container_without_a_spec_gets_nothing(host: NspawnHost) -> None:
+    """The vendor's service is as it was: its network unit is skipped."""
+    host.run("systemd-run --quiet --wait --unit=plain systemctl start unitgen-network@nobody")
+    assert "inactive" in host.run("systemctl is-active unitgen-network@nobody", check=False).stdout
+    assert "nobody" not in census(host)

@@ -120,6 +120,7 @@ def test_reboot_inside_restarts_the_container(host: NspawnHost, containers: Cont
     host.wait_until(
         f"leader=$(machinectl show {name} --property=Leader --value) && test $leader != {before}"
     )
+    host.wait_until(f"systemctl is-active {unit(name)}")
     assert show(host, name, "ActiveState", "Result") == {"ActiveState": "active", "Result": "success"}
 
 
