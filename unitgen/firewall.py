@@ -16,6 +16,8 @@ LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
 _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 _LONGEST_CHAIN = 28  # iptables(8), XT_EXTENSION_MAXNAMELEN less one
 _ANY_CONTAINER = tuple(f"{prefix}+" for prefix in (PREFIX, *NATIVE_PREFIXES))
+# Who may reach the containers of other managers is for their rules to say.
+_OF_OTHERS = ("docker+", "podman+", "cni+", "virbr+", "lxdbr+")
 
 GUARD, REFUSE, PUBLISH, LEAVE, PASS = "guard", "refuse", "publish", "leave", "pass"
 """The chains: before anything, refusals, published ports, addresses of what leaves, and what may pass."""
@@ -90,13 +92,17 @@ def publishes_on_loopback(spec: Spec, version: int) -> bool:
 def _open_native(spec: Spec) -> Iterator[Rule]:
     """A link that systemd-nspawn makes: the addresses are not known here, so the rules name interfaces."""
     forward, masquerade = spec.flag("Firewall", "Forward", True), masquerades(spec)
+    # Others may be plugged into a bridge that is not ours, and one container does not open the host for all.
+    opens = spec.find("Firewall", "Forward") or spec.find("Network", "BridgeAddress")
+    shared = spec.find("Network", "Bridge") and not opens
     for interface in list_interfaces(spec):
         if masquerade:
             yield Rule(REFUSE, "mark", input=interface, output=f"!{interface}")
-        if forward:
+        if forward and not (shared and interface == spec.text("Network", "Bridge")):
             yield Rule(PASS, "accept", output=interface, state="established")
             yield Rule(PASS, "accept", output=interface, state="dnat")
             yield Rule(PASS, "accept", input=interface, target="unicast")
+        if forward:
             yield Rule(PASS, "accept", input=interface, output=interface)
     if masquerade and list_interfaces(spec):
         yield Rule(LEAVE, "masquerade", marked=True)
@@ -106,9 +112,7 @@ def _plan_managed(
     spec: Spec, version: int, lease: Lease, friends: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Rule]:
     (interface,) = list_interfaces(spec)
-    # The kernel lets nothing from 127.0.0.0/8 in by another interface, but for this one it has to.
-    if version == 4:
-        yield Rule(GUARD, "drop", input=interface, destination=LOOPBACK[4])
+    yield from _guard(version, lease, interface)
     yield from _limit(spec, version, lease, interface, friends)
     yield from _publish(spec, version, lease)
     # A connection of the container to its own published port, and of the host by its loopback addresses,
@@ -119,6 +123,20 @@ def _plan_managed(
         yield Rule(LEAVE, "masquerade", source=lease.address, output=f"!{PREFIX}+")
     if spec.flag("Firewall", "Forward", True):
         yield from _pass_managed(spec, version, lease, interface)
+
+
+def _guard(version: int, lease: Lease, interface: str) -> Iterator[Rule]:
+    """What no container sends: packets in another's name, and what nobody sends: packets to 127.0.0.1.
+
+    The kernel drops the latter, but not before DNAT has given them another destination.
+    """
+    if version == 4:
+        yield Rule(GUARD, "drop", input="!lo", destination=LOOPBACK[4])
+    else:
+        # IPV6_FREEBIND lets everybody choose a source, and IPv6 has no rp_filter.
+        for own in ("fe80::/10", "::/128"):
+            yield Rule(GUARD, "return", input=interface, source=own)
+    yield Rule(GUARD, "drop", input=interface, source=f"!{lease.address}")
 
 
 def _publish(spec: Spec, version: int, lease: Lease) -> Iterator[Rule]:
@@ -161,7 +179,7 @@ def _limit(
     yield Rule(REFUSE, "return", state="established")
     yield Rule(REFUSE, "return", input=interface, output=interface)
     if isolated:
-        for others in _ANY_CONTAINER:
+        for others in (*_ANY_CONTAINER, *_OF_OTHERS):
             yield Rule(REFUSE, "drop", input=interface, output=others)
         yield from _reach_host(REFUSE, "return", version, lease, interface)
         yield Rule(REFUSE, "return", input=interface, target="unicast")
@@ -211,6 +229,8 @@ def _reach_host(chain: str, verdict: str, version: int, lease: Lease, interface:
 
 def _pass_managed(spec: Spec, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
     yield from _reach_host(PASS, "accept", version, lease, interface)
+    for others in _OF_OTHERS:
+        yield Rule(PASS, "return", input=interface, output=others)
     yield Rule(PASS, "accept", input=interface, target="unicast")
     yield Rule(PASS, "accept", output=interface, state="established")
     # What REFUSE lets in by other ways than a published port, nobody else shall drop.

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 
-from unitgen.firewall import GUARD, LEAVE, PASS, PUBLISH, REFUSE, Rule
+from unitgen.firewall import GUARD, LEAVE, LOOPBACK, PASS, PUBLISH, REFUSE, Rule
 
-# Table, and the built-in chains that lead to ours. Drops stand in mangle, which comes before filter and in
-# which no firewall manager has rules; so an accept elsewhere cannot undo them.
+# Table, and the built-in chains that lead to ours, each for packets that come in by a link of the container
+# (-i), go out by it (-o), or for all: there may be hundreds of containers, and a packet is for one. Drops
+# stand in mangle, which comes before filter and in which no firewall manager has rules; so an accept
+# elsewhere cannot undo them.
+_ROUTED = ("FORWARD -i {}", "FORWARD -o {}", "INPUT -i {}")
 _PLACES = {
-    GUARD: ("raw", ("PREROUTING",)),
-    REFUSE: ("mangle", ("FORWARD", "INPUT")),
+    GUARD: ("raw", ("PREROUTING -i {}",)),
+    REFUSE: ("mangle", _ROUTED),
     PUBLISH: ("nat", ("PREROUTING", "OUTPUT")),
     LEAVE: ("nat", ("POSTROUTING",)),
-    PASS: ("filter", ("FORWARD", "INPUT")),
+    PASS: ("filter", _ROUTED),
 }
 _STATES = {"established": "RELATED,ESTABLISHED", "dnat": "DNAT"}
 _MARK = "0x2000000"
@@ -22,15 +25,19 @@ _ELSEWHERE = {
 }
 
 
-def format_rules(version: int, rules: Iterable[Rule], name: str) -> Iterator[tuple[str, str]]:
+def format_rules(
+    version: int, rules: Iterable[Rule], name: str, links: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     """Each line with its table: chains are declared, which empties them, then come jumps, then rules."""
     rules = tuple(rules)
     for chain in dict.fromkeys(rule.chain for rule in rules):
         table, hooks = _PLACES[chain]
         own = name_own(chain, name)
         yield table, f":{own} -"
-        for hook in hooks:
-            yield table, f"-I {hook} -j {own}"
+        if chain == GUARD and version == 4:
+            hooks = (*hooks, f"PREROUTING ! -i lo -d {LOOPBACK[4]}")
+        for jump in dict.fromkeys(hook.format(link) for link in links for hook in hooks):
+            yield table, f"-I {jump} -j {own}"
         for rule in rules:
             if rule.chain == chain:
                 yield table, " ".join([f"-A {own}", *_match(version, rule), *_judge(rule)])

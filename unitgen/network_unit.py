@@ -74,10 +74,11 @@ def choose_backend(spec: Spec, host: Host) -> str:
 def _format_rules(spec: Spec, host: Host, place: Place) -> Iterator[str]:
     """Lines that begin with who is to read them: `ipv4 TABLE`, `ipv6 TABLE` or `nft`."""
     backend = choose_backend(spec, host)
+    name, links = name_chain(spec.name), list_interfaces(spec)
     for version, rules in plan_rules(spec, place.leases, place.friends).items():
         if backend == "nft":
-            yield from (f"nft {line}" for line in nft.format_rules(version, rules, name_chain(spec.name)))
+            yield from (f"nft {line}" for line in nft.format_rules(version, rules, name, links))
             # Where something forwards nothing, as Docker and ufw leave it, it is iptables' chain that drops.
             rules = tuple(rule for rule in rules if rule.chain == PASS)
-        for table, line in iptables.format_rules(version, rules, name_chain(spec.name)):
+        for table, line in iptables.format_rules(version, rules, name, links):
             yield f"ipv{version} {table} {line}"

@@ -22,7 +22,7 @@ _NEIGHBOURS = {
 }
 
 
-def format_rules(version: int, rules: Iterable[Rule], table: str) -> Iterator[str]:
+def format_rules(version: int, rules: Iterable[Rule], table: str, links: tuple[str, ...]) -> Iterator[str]:
     """The lines that replace the container's table of one IP version, in one transaction."""
     rules = tuple(rule for rule in rules if rule.chain != PASS)
     name = f"{_FAMILIES[version]} {table}"
@@ -37,9 +37,21 @@ def format_rules(version: int, rules: Iterable[Rule], table: str) -> Iterator[st
                 yield " ".join([*_match(rule, _FAMILIES[version]), _judge(rule)])
         yield "}"
         for kind, hook, priority in _HOOKS[chain]:
-            base = f"type {kind} hook {hook} priority {priority}; policy accept; jump {chain};"
-            yield f"chain {chain}-{hook} {{ {base} }}"
+            base = f"type {kind} hook {hook} priority {priority}; policy accept;"
+            jumps = " ".join(f"{jump};" for jump in _list_jumps(chain, hook, links))
+            yield f"chain {chain}-{hook} {{ {base} {jumps} }}"
     yield "}"
+
+
+def _list_jumps(chain: str, hook: str, links: tuple[str, ...]) -> Iterator[str]:
+    """What of a hook's packets the container's chain has to see: refusals are for its own links alone."""
+    if chain != REFUSE:
+        yield f"jump {chain}"
+        return
+    for link in links:
+        yield f'iifname "{link}" jump {chain}'
+        if hook == "forward":
+            yield f'oifname "{link}" jump {chain}'
 
 
 def _match(rule: Rule, family: str) -> Iterator[str]:
@@ -49,7 +61,8 @@ def _match(rule: Rule, family: str) -> Iterator[str]:
             yield f'{key} {sign}"{value.lstrip("!").replace("+", "*")}"'
     for key, value in (("saddr", rule.source), ("daddr", rule.destination)):
         if value:
-            yield f"{family} {key} {value}"
+            sign = "!= " if value.startswith("!") else ""
+            yield f"{family} {key} {sign}{value.lstrip('!')}"
     if rule.protocol in _NEIGHBOURS:
         yield f"icmpv6 type {_NEIGHBOURS[rule.protocol]}"
     elif rule.ports:

@@ -10,7 +10,7 @@ from unitgen.fleet import Place
 from unitgen.keys import DEPENDENCIES, IMAGES
 from unitgen.model import File, Host, Spec
 from unitgen.mounts import MOUNTS_OF_HOST, list_sources, read_bind
-from unitgen.network import find_owner, list_needed, name_namespace
+from unitgen.network import find_owner
 from unitgen.network_unit import (
     name_bridge_unit,
     name_network_unit,
@@ -18,7 +18,7 @@ from unitgen.network_unit import (
     plan_bridge,
     plan_network,
 )
-from unitgen.nspawn import boots, build_command, plan_stop
+from unitgen.nspawn import RUNTIME_FOLDER, boots, build_command, plan_stop
 from unitgen.values import parse_path
 from unitgen.versions import is_supported
 
@@ -218,17 +218,17 @@ def _need_network(spec: Spec) -> Iterator[Line]:
         yield Line("Wants", escape.plain(name_bridge_unit(spec)))
     if units:
         yield Line("StopPropagatedFrom", escape.plain_words(units))
+    if needs_network_unit(spec):
+        yield Line("AssertPathExists", escape.plain(f"{RUNTIME_FOLDER}/ready/{spec.name}"))
     shared = spec.text("Network", "Share")
     if shared:
         # In the life of its owner, who may go and take the namespace along, or get a new one.
         yield Line("BindsTo", escape.plain(name_unit(shared)))
+        yield Line("AssertPathExists", escape.plain(f"{RUNTIME_FOLDER}/ready/{shared}"))
         units = [name_unit(shared), name_network_unit(shared)]
     owner = find_owner(spec)
-    for interface in list_needed(spec):
-        yield Line("AssertPathExists", escape.plain(f"/sys/class/net/{interface}"))
     if owner:
         units.append("unitgen-dns.service")
-        yield Line("AssertPathExists", escape.plain(f"/run/netns/{name_namespace(owner)}"))
     if units:
         yield Line("After", escape.plain_words(units))
 

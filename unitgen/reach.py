@@ -80,8 +80,7 @@ def _check_routes(spec: Spec, leases: tuple[Lease, ...]) -> Iterator[Problem]:
         return
     setting = spec.find("Network", "Address") or spec.find("Network", "Pool")
     path, line = setting.place if setting else (spec.path, 0)
-    for lease in leases:
-        address = ip_address(lease.address)
+    for address in map(ip_address, [end for lease in leases for end in (lease.address, lease.gateway)]):
         for network, interface in list_routes():
             if address in network:
                 message = f"{address} is inside {network}, a network of this host ({interface})"

@@ -29,8 +29,8 @@ LONGEST = "m" + "a-long-machine-name-" * 3 + "xyz"
 
 SPECS = {
     "booted": Container("[Exec]\nBoot=yes\n", tree="guest"),
-    "first": Container(f"[Exec]\nBoot=no\nParameters=/bin/sh -c '{FIRST}'\n"),
-    "second": Container(f"[Exec]\nProcessTwo=yes\nParameters=/bin/sh -c '{FIRST}'\n"),
+    "earliest": Container(f"[Exec]\nBoot=no\nParameters=/bin/sh -c '{FIRST}'\n"),
+    "neighbour": Container(f"[Exec]\nProcessTwo=yes\nParameters=/bin/sh -c '{FIRST}'\n"),
     "mapless": Container(
         f"[Exec]\nProcessTwo=yes\nPrivateUsers=no\nParameters=/bin/sh -c '{FIRST}'\n"
         "[Network]\nAddress=auto\n"
@@ -92,7 +92,7 @@ def stop_all(host: Host, *names: str) -> None:
         host.wait_until(f"systemctl show --property=ActiveState unitgen-network@{name} | grep inactive")
 
 
-@pytest.mark.parametrize("name", ["first", "second", "mapless"])
+@pytest.mark.parametrize("name", ["earliest", "neighbour", "mapless"])
 def test_network_is_there_at_the_first_instruction(name: str, host: NspawnHost) -> None:
     """Of a command that is PID 1, of one that is PID 2, and without user ids of its own."""
     wait_for_payload(host, name)
@@ -102,6 +102,8 @@ def test_network_is_there_at_the_first_instruction(name: str, host: NspawnHost) 
     assert f" {ipv4}/32 " in seen and f" {ipv6}/128 " in seen
     assert "default via 10.77.0.1 dev host0" in seen
     assert "nameserver 10.77.0.1\n" in seen
+    # Nobody in there tells the host where to send its packets.
+    assert host.read(f"/proc/sys/net/ipv6/conf/{name_interface(name)}/accept_ra") == "0\n"
     assert "tentative" not in next(line for line in seen.splitlines() if f" {ipv6}/" in line)
 
 
@@ -118,8 +120,8 @@ def test_booted_guest_needs_no_network_manager(host: NspawnHost) -> None:
 
 @pytest.mark.parametrize("version", [0, 1], ids=["ipv4", "ipv6"])
 def test_siblings_and_host_reach_each_other(version: int, host: NspawnHost) -> None:
-    other = addresses(host, "second")[version]
-    enter = f"nsenter --net=/run/netns/{name_namespace('second')}"
+    other = addresses(host, "neighbour")[version]
+    enter = f"nsenter --net=/run/netns/{name_namespace('neighbour')}"
     host.run(f"systemd-run --quiet --unit=echo{version} {enter} nc -{'46'[version]} -l -k 7777")
     host.wait_until(f"nc -z -w 1 {other} 7777")
     enter = f"nsenter --net=/run/netns/{name_namespace('booted')}"
@@ -128,7 +130,7 @@ def test_siblings_and_host_reach_each_other(version: int, host: NspawnHost) -> N
 
 def test_privileged_ports_are_free_to_use(host: NspawnHost) -> None:
     """Root of the container is nobody to the host's user namespace, and may listen on port 80."""
-    run_inside(host, "first", "timeout 1 nc -l -p 80; [ $? != 1 ]")
+    run_inside(host, "earliest", "timeout 1 nc -l -p 80; [ $? != 1 ]")
 
 
 def test_names_of_the_longest_machine_work(host: NspawnHost) -> None:
@@ -144,10 +146,10 @@ def test_names_of_the_longest_machine_work(host: NspawnHost) -> None:
 def test_names_of_siblings_that_come_later(host: NspawnHost, containers: Containers) -> None:
     """A running container finds one that was added after it started, and forgets it when it stops."""
     name = containers.add(Container(LOOP))
-    assert run_inside(host, "second", f"nslookup {name}", check=False).count(name) <= 2
+    assert run_inside(host, "neighbour", f"nslookup {name}", check=False).count(name) <= 2
     start(host, name)
     ipv4, ipv6 = addresses(host, name)
-    enter = f"nsenter --target={leader(host, 'second')} --all --"
+    enter = f"nsenter --target={leader(host, 'neighbour')} --all --"
     host.wait_until(f"{enter} nslookup {name} | grep {ipv4}")
     host.wait_until(f"{enter} nslookup {name} | grep {ipv6}")
     assert ipv4 in run_inside(host, "booted", f"getent ahostsv4 {name}")
@@ -157,7 +159,7 @@ def test_names_of_siblings_that_come_later(host: NspawnHost, containers: Contain
 
 def test_host_finds_containers_by_name(host: NspawnHost) -> None:
     """Use case 22: nss-mymachines asks machined, which looks into the namespace."""
-    assert addresses(host, "second")[0] in host.run(["getent", "ahostsv4", "second"]).stdout
+    assert addresses(host, "neighbour")[0] in host.run(["getent", "ahostsv4", "neighbour"]).stdout
 
 
 # Answers every question for an IPv4 address with 192.0.2.7, on the address given.
@@ -188,9 +190,9 @@ def test_outside_names_by_the_resolver_of_the_host(manager: str, host: NspawnHos
             host.write("/run/systemd/resolved.conf.d/test.conf", "[Resolve]\nDNS=127.0.0.8\nDomains=~.\n")
             host.run("systemctl start systemd-resolved")
             host.write("/etc/resolv.conf", "nameserver 127.0.0.53\n")
-        for name in ("second", "booted"):
+        for name in ("neighbour", "booted"):
             enter = f"nsenter --target={leader(host, name)} --all --"
-            look = "nslookup" if name == "second" else "getent ahostsv4"
+            look = "nslookup" if name == "neighbour" else "getent ahostsv4"
             host.wait_until(f"{enter} {look} web.example.org | grep 192.0.2.7")
     finally:
         host.run("systemctl stop upstream systemd-resolved; rm -rf /run/systemd/resolved.conf.d")
@@ -202,8 +204,8 @@ def test_guest_with_a_resolver_of_its_own(host: NspawnHost) -> None:
     start(host, "resolved")
     wait_until_booted(host, "resolved")
     assert run_inside(host, "resolved", "systemctl is-active systemd-resolved") == "active\n"
-    assert addresses(host, "second")[0] in run_inside(host, "resolved", "getent ahostsv4 second")
-    assert addresses(host, "second")[0] in run_inside(host, "resolved", "resolvectl query second")
+    assert addresses(host, "neighbour")[0] in run_inside(host, "resolved", "getent ahostsv4 neighbour")
+    assert addresses(host, "neighbour")[0] in run_inside(host, "resolved", "resolvectl query neighbour")
     assert run_inside(host, "resolved", "readlink /etc/resolv.conf").strip().endswith("stub-resolv.conf")
     stop(host, "resolved")
 
@@ -222,7 +224,7 @@ def test_pod_has_one_network(host: NspawnHost) -> None:
     """Share=: the same namespace and address, and a restart of the owner takes the other along."""
     wait_for_payload(host, "lodger")
     assert namespace(host, "lodger") == namespace(host, "landlord")
-    assert addresses(host, "landlord")[0] in run_inside(host, "second", "nslookup lodger")
+    assert addresses(host, "landlord")[0] in run_inside(host, "neighbour", "nslookup lodger")
     assert "nameserver 10.77.0.1" in run_inside(host, "lodger", "cat /etc/resolv.conf")
     old = link(host, "landlord")
     host.run(["systemctl", "restart", unit("landlord")], timeout=150)
@@ -265,7 +267,9 @@ def test_twenty_start_at_once(host: NspawnHost) -> None:
     saved = {tool: host.run([f"{tool}-save"]).stdout for tool in ("iptables", "ip6tables")}
     for name in names:
         for version, tool in enumerate(saved):
-            assert saved[tool].count(f"-A FORWARD -j unitgen-{name}\n") == 2  # filter and mangle
+            # In filter and mangle, by the link in both directions.
+            assert saved[tool].count(f"-A FORWARD -i ug-{name} -j unitgen-{name}\n") == 2
+            assert saved[tool].count(f"-A FORWARD -o ug-{name} -j unitgen-{name}\n") == 2
             assert saved[tool].count(f"-A POSTROUTING -j unitgen_{name}\n") == 1
             assert f"-A unitgen_{name} -s {addresses(host, name)[version]}/" in saved[tool]
         run_inside(host, name, "ip route get 10.77.0.1")
@@ -323,7 +327,7 @@ def test_reboot_inside_the_guest(host: NspawnHost) -> None:
     assert addresses(host, "booted") == ipv4
     assert ipv4[0] in run_inside(host, "booted", "ip address")
     enter = f"nsenter --target={leader(host, 'booted')} --all --"
-    host.wait_until(f"{enter} getent hosts second")
+    host.wait_until(f"{enter} getent hosts neighbour")
 
 
 def test_leftovers_do_not_stop_a_start(host: NspawnHost, containers: Containers) -> None:
@@ -339,7 +343,7 @@ def test_leftovers_do_not_stop_a_start(host: NspawnHost, containers: Containers)
     host.run(f"rm -r {dropin}; systemctl daemon-reload")
     start(host, name)
     assert addresses(host, name)[0] in run_inside(host, name, "ip address")
-    assert host.run(["iptables", "-S", "FORWARD"]).stdout.count(f"-j unitgen-{name}\n") == 1
+    assert host.run(["iptables", "-S", "FORWARD"]).stdout.count(f"-j unitgen-{name}\n") == 2
     stop_all(host, name)
     assert census(host) == before
 
@@ -396,7 +400,8 @@ def test_default_route_of_the_host_outlives_forwarding(host: NspawnHost, contain
     """A host that has its IPv6 route by router advertisements keeps accepting them (systemd#37029)."""
     name = containers.add(Container(LOOP))
     forwarding = "/proc/sys/net/ipv6/conf/all/forwarding"
-    host.run("ip link add ra0 type bridge")
+    host.run("ip link add ra0 type bridge; ip link set ra0 up")
+    host.run("ip -6 route add default via fe80::1 dev ra0 proto ra metric 4096")
     host.run(f"echo 0 >{forwarding}; echo 1 >/proc/sys/net/ipv6/conf/ra0/accept_ra")
     try:
         start(host, name)
@@ -468,3 +473,31 @@ def test_container_without_a_spec_gets_nothing(host: NspawnHost) -> None:
     host.run("systemd-run --quiet --wait --unit=plain systemctl start unitgen-network@nobody")
     assert "inactive" in host.run("systemctl is-active unitgen-network@nobody", check=False).stdout
     assert "nobody" not in census(host)
+
+
+def test_host_without_ipv6(host: NspawnHost, containers: Containers) -> None:
+    """Switched off by sysctl, as many do: the container has an IPv4 address alone."""
+    name = containers.add(Container(LOOP + "[Network]\nPort=8105:80\n"))
+    switch = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+    host.run(f"echo 1 >{switch}")
+    try:
+        start(host, name)
+        assert host.read(f"/run/unitgen/hosts/{name}").count("\n") == 1
+        assert "inet6" not in run_inside(host, name, "ip address show host0")
+    finally:
+        host.run(f"echo 0 >{switch}")
+
+
+def test_gateway_that_is_the_router_of_the_host(host: NspawnHost, containers: Containers) -> None:
+    """The host would take it for itself."""
+    host.run("ip link add lan8 type bridge; ip address add 172.20.8.2/24 dev lan8; ip link set lan8 up")
+    try:
+        name = containers.add(Container(LOOP + "[Network]\nAddress=172.20.9.9\nGateway=172.20.8.1\n"))
+        assert host.run(["systemctl", "start", unit(name)], check=False).returncode
+        journal = host.run(["journalctl", "-u", f"unitgen-network@{name}", "--output=cat"]).stdout
+        assert "error: the address 172.20.8.1 is inside a network of this host" in journal
+        assert (
+            "172.20.8.1 is inside 172.20.8.0/24" in host.run(["unitgen", "check", name], check=False).stdout
+        )
+    finally:
+        host.run("ip link delete lan8")

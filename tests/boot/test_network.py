@@ -258,7 +258,9 @@ def test_guest_reaches_beyond_a_host_that_drops(
 
 @SERVERS
 @pytest.mark.parametrize(
-    ("network", "interface"), [("Zone=fwd", "vz-fwd"), ("Bridge=br-lab", "br-lab")], ids=["zone", "bridge"]
+    ("network", "interface"),
+    [("Zone=fwd", "vz-fwd"), ("Bridge=br-lab\n[Firewall]\nForward=yes", "br-lab")],
+    ids=["zone", "bridge"],
 )
 def test_guest_on_a_bridge_reaches_beyond_too(
     network: str, interface: str, version: int, lan: Lan, host: NspawnHost, containers: Containers
@@ -325,9 +327,10 @@ def test_rules_are_as_before_after_every_kind_of_end(
     before = rules(host)
     start(host, name)
     running = rules(host)
-    assert (
-        running != before and running.count(f"-A FORWARD -j unitgen-{name}\n") == 4
-    )  # two tables, two families
+    # In two tables and two families: what comes in by the link, and what goes out by it.
+    for option in ("-i", "-o"):
+        assert running.count(f"-A FORWARD {option} ve-{name} -j unitgen-{name}\n") == 4
+    assert running.count(f"-A INPUT -i ve-{name} -j unitgen-{name}\n") == 4
     for _ in range(3):
         old = leader(host, name)
         host.run(["kill", "-KILL", old])
@@ -358,7 +361,12 @@ def test_lost_stop_leaves_no_duplicate(lan: Lan, host: NspawnHost, containers: C
     )
     start(host, name)
     running = host.run(["iptables", "-S"]).stdout
-    assert running.count(f"-A FORWARD -j unitgen-{name}\n") == 1
+    jumps = [line for line in running.splitlines() if line.endswith(f"-j unitgen-{name}")]
+    assert sorted(jumps) == [
+        f"-A FORWARD -i ve-{name} -j unitgen-{name}",
+        f"-A FORWARD -o ve-{name} -j unitgen-{name}",
+        f"-A INPUT -i ve-{name} -j unitgen-{name}",
+    ]
     assert f"-A unitgen-{name} -j DROP" not in running
     end(host, name)
     assert rules(host) == before

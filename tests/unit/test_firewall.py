@@ -18,6 +18,8 @@ from unitgen.model import Host, Spec
 from unitgen.network_unit import plan_network
 from unitgen.nft import format_rules as format_nft
 
+LINKS = ("ug-web",)
+
 TABLES = ("raw", "mangle", "nat", "filter")
 LONG = "sixty-four-characters-are-the-most-that-a-machine-name-can-be-xx"
 NAMES = ["web", "10", "0a.1b-2c", "x" * 12, "x" * 13, "x" * 20, "x" * 21, LONG, "jump", "Drop.Table"]
@@ -181,13 +183,13 @@ def test_both_backends_say_each_rule_once(text: str) -> None:
     _, by_version = plan(text)
     for version, rules in by_version.items():
         chain = name_chain("web")
-        lines = list(format_iptables(version, rules, chain))
+        lines = list(format_iptables(version, rules, chain, LINKS))
         for kind in dict.fromkeys(rule.chain for rule in rules):
             own = [line for _, line in lines if line.startswith(f"-A {name_own(kind, chain)} ")]
             same = [rule for rule in rules if name_own(rule.chain, chain) == name_own(kind, chain)]
             assert len(own) == len(same)
         frame = ("table ", "delete ", "chain ", "}")
-        told = [line for line in format_nft(version, rules, chain) if not line.startswith(frame)]
+        told = [line for line in format_nft(version, rules, chain, LINKS) if not line.startswith(frame)]
         assert len(told) == sum(rule.chain != PASS for rule in rules)
 
 
