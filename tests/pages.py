@@ -14,7 +14,7 @@ HOST_COMMANDS = {
         "getent ahostsv4 web | head -n 1": r"10\.77\.20\.170 +STREAM web\n",
         "wget -qO- http://127.0.0.1:8080/": r"Hello from a container\n",
         "wget -qO- http://[::1]:8080/": r"Hello from a container\n",
-        "systemctl reload 'unitgen-network@*.service'": r"$",
+        "systemctl try-reload-or-restart 'unitgen-network@*.service'": r"$",
         "systemctl list-units 'unitgen-*'": r"(?s).*unitgen-network@web\.service +loaded active",
         "journalctl -b -u 'unitgen-network@*'": r"(?s).*Finished unitgen-network@web\.service",
     },

@@ -168,7 +168,7 @@ class Site:
 
     def reload(self) -> None:
         """What an administrator does whose firewall has taken all rules out."""
-        self.host.run("systemctl reload 'unitgen-network@*.service'")
+        self.host.run("systemctl try-reload-or-restart 'unitgen-network@*.service'")
 
     def check(self, *, host_services: bool | None = None) -> None:
         """Every connection that has to work does, sooner or later, and none of the others.

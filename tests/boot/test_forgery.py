@@ -10,7 +10,7 @@ from unitgen.network import name_namespace
 
 LOOP = "[Exec]\nProcessTwo=yes\nParameters=sleep infinity\n"
 # Ports of their own for each backend: the kernel remembers for a while where a datagram's likes went.
-BACKENDS = pytest.mark.parametrize(("backend", "port"), [("iptables", 18300), ("nft", 18310)])
+BACKENDS = pytest.mark.parametrize(("backend", "port"), [("iptables", 18400), ("nft", 18410)])
 
 lan = pytest.fixture(make_lan)
 

@@ -28,7 +28,8 @@ def prepare(host: Host) -> None:
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda text: text)
 def test_command_of_a_page(page: str, command: str, host: NspawnHost) -> None:
     if "$PWD/units" in command:
-        host.run("unitgen generate units")  # the step before it, which test_docs.py runs
+        # The step before it, which test_docs.py runs. Here there are broken specs of other tests, too.
+        host.run("unitgen generate units", check=False)
     wait_for_payload(host, "web")
     output = host.run(command).stdout
     assert re.match(HOST_COMMANDS[page][command], output)
