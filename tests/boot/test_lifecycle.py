@@ -92,6 +92,8 @@ def test_machinectl_drives_a_guest(host: NspawnHost, containers: Containers) -> 
     host.run(["machinectl", "poweroff", name])
     host.wait_until(f"systemctl is-active {unit(name)} | grep inactive")
     assert show(host, name, "ActiveState", "Result") == CLEAN
+    # machinectl, unlike systemctl, does not wait for the end of what is being stopped.
+    host.wait_until(f"systemctl is-active unitgen-network@{name} | grep inactive")
     host.run(["machinectl", "start", name])
     host.run(["machinectl", "terminate", name])
     host.wait_until(f"! systemctl is-active {unit(name)}")

@@ -41,7 +41,7 @@ def test_units_pass_verify(case: str, host: NspawnHost) -> None:
         if not text.startswith("-> "):
             host.write(f"{folder}/{path}", text)
     names = [path.name for path in (GOLDEN / case / "expected").glob("systemd-nspawn@*.service*")]
-    units = " ".join(sorted({name.removesuffix(".d") for name in names}))
+    units = " ".join(sorted({name.removesuffix(".d") for name in names if not name.endswith(".wants")}))
     result = host.run(f"SYSTEMD_UNIT_PATH={folder}: systemd-analyze verify --man=no {units}")
     assert result.stdout + result.stderr == ""
 
