@@ -1,6 +1,7 @@
 """IP addresses of [Network] and [Firewall]: values, pools, and the address that a machine name gives."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -116,6 +117,7 @@ def each_version(parse: Callable[[str], str], *words: str) -> Callable[[str], tu
     return parse_all
 
 
+@cache
 def derive_prefix(machine_id: str) -> str:
     """The host's own unique-local network: RFC 4193 wants 40 bits by chance, these are of the machine id."""
     bits = compute_siphash24(machine_id.encode(), _PREFIX_KEY) >> 24

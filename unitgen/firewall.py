@@ -52,10 +52,7 @@ def plan_rules(
     if not is_managed(spec):
         rules = tuple(_open_native(spec))
         return {4: rules, 6: rules} if rules else {}
-    by_version = {6 if ":" in lease.address else 4: lease for lease in leases}
-    return {
-        version: tuple(_plan_managed(spec, version, lease, friends)) for version, lease in by_version.items()
-    }
+    return {lease.version: tuple(_plan_managed(spec, lease.version, lease, friends)) for lease in leases}
 
 
 def name_chain(machine: str) -> str:

@@ -4,11 +4,11 @@ import os
 import re
 
 from unitgen.model import Host
+from unitgen.places import PROGRAMS
 from unitgen.schema import OLDEST_SYSTEMD
 
 # Debian since 11, Fedora, Arch, and older layouts.
 _LIBRARY_FOLDERS = ("usr/lib/systemd", "usr/lib64/systemd", "lib/systemd")
-_TOOLS = ("usr/sbin", "usr/bin", "sbin")
 _LIBRARY = re.compile(r"libsystemd-shared-(\d+)[.~-].*")
 
 
@@ -42,8 +42,8 @@ def _find_backend(root: str) -> str:
     found = [
         tool
         for tool in ("iptables", "nft")
-        for folder in _TOOLS
-        if os.path.exists(f"{root}/{folder}/{tool}")
+        for folder in PROGRAMS
+        if os.path.exists(f"{root}{folder}/{tool}")
     ]
     return found[0] if found else "iptables"
 

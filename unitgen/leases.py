@@ -102,14 +102,14 @@ class AddressBook:
         """True if nobody has the address."""
         return address not in self._owners and address not in self._gateways
 
-    def find_owner(self, address: Address) -> str:
+    def find_holder(self, address: Address) -> str:
         """Who has an address that is not free."""
         return self._owners.get(address) or f"the gateway of {self._gateways[address]}"
 
     def check(self, request: Request) -> Problem | None:
         """What is against a request, if anything. Many containers may have the same gateway."""
         if request.address and not self.is_free(request.address):
-            message = f"{request.address} belongs to {self.find_owner(request.address)}"
+            message = f"{request.address} belongs to {self.find_holder(request.address)}"
             return _complain(request, message, "choose another")
         if request.gateway in self._owners:
             message = f"its gateway {request.gateway} is the address of {self._owners[request.gateway]}"
@@ -174,7 +174,7 @@ def _find_other(name: str, request: Request, book: AddressBook) -> tuple[Address
     if not free:
         message = f"the pool {request.network} has no free address left"
         return None, _complain(request, message, "set a larger [Network] Pool= in unitgen.conf")
-    message = f"{wanted} belongs to {book.find_owner(wanted)}, so {free} is taken instead"
+    message = f"{wanted} belongs to {book.find_holder(wanted)}, so {free} is taken instead"
     book.take(name, request, free)
     problem = _complain(request, message, f"write Address={free} to keep it")
     return free, problem._replace(severity="warning")

@@ -30,6 +30,11 @@ class Lease(NamedTuple):
     length: int
     gateway: str
 
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.address else 4
+
 
 def is_managed(spec: Spec) -> bool:
     """True if unitgen gives the container its network: with Address=, and if nothing is said at all."""

@@ -41,11 +41,10 @@ def plan_network(spec: Spec, host: Host, place: Place) -> Setup:
         words |= {"INTERFACE": name_interface(spec.name), "NAMESPACE": name_namespace(spec.name)}
         words |= {"NAMES": " ".join(place.names), "DNS": " ".join(spec.texts("Network", "DNS"))}
         for lease in place.leases:
-            version = 6 if ":" in lease.address else 4
-            words[f"ADDRESS{version}"] = f"{lease.address}/{lease.length}"
-            words[f"GATEWAY{version}"] = lease.gateway
-            if publishes_on_loopback(spec, version):
-                words[f"LOOPBACK{version}"] = "yes"
+            words[f"ADDRESS{lease.version}"] = f"{lease.address}/{lease.length}"
+            words[f"GATEWAY{lease.version}"] = lease.gateway
+            if publishes_on_loopback(spec, lease.version):
+                words[f"LOOPBACK{lease.version}"] = "yes"
     needed = " ".join(list_needed(spec))
     if needed:
         words["NEEDED"] = needed

@@ -127,7 +127,7 @@ def _choose_resolver(spec: Spec) -> Iterable[str]:
     if boots(spec):
         # A systemd-resolved in the guest has /etc/resolv.conf as a link to a file of its own, and could not
         # write that if it were mounted (257). Mounts are made in the order of their names, so this one hides
-        # it again. It belongs to the container's root, as a folder made for a mount does not before 255.
+        # it again. It belongs to the container's root, as a folder made for a mount does not on 252.
         yield "--tmpfs=/run/systemd:mode=0755"
         yield f"--bind-ro={RUNTIME_FOLDER}/resolved.conf/{owner}:/run/systemd/resolved.conf.d/unitgen.conf"
 

@@ -142,9 +142,7 @@ class Workshop:
         return (*files, *plan.links), (*problems, *_check_files(spec, files))
 
     def _make_stub(self, spec: Spec, problems: tuple[Problem, ...]) -> tuple[File, ...]:
-        try:
-            parse_machine(spec.name)
-        except BadValue:
+        if not _is_machine(spec.name):
             return ()  # there is no unit of such a name
         try:
             plan = plan_stub(spec, self._host, problems)
@@ -155,7 +153,15 @@ class Workshop:
 
 def _has_unit(draft: Draft) -> bool:
     """False for a masked container, and for a file whose name is no machine's."""
-    return not draft.source.masked and not any(problem.code == "bad-name" for problem in draft.problems)
+    return not draft.source.masked and _is_machine(draft.spec.name)
+
+
+def _is_machine(name: str) -> bool:
+    try:
+        parse_machine(name)
+    except BadValue:
+        return False
+    return True
 
 
 def _enlist(draft: Draft) -> Member:

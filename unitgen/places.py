@@ -6,6 +6,7 @@ PLACES = ("/etc/unitgen", "/run/unitgen", "/usr/local/lib/unitgen", "/usr/lib/un
 """Folders for configuration, strongest first."""
 FOLDERS = tuple(f"{place}/containers" for place in PLACES)
 SUFFIX = ".ini"
+PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 TEMPLATES = "/etc/unitgen/templates"
 
 

@@ -10,10 +10,10 @@ from unitgen.model import Host, Spec
 from unitgen.network import Lease, find_owner, is_managed
 from unitgen.network_unit import choose_backend, needs_network_unit
 from unitgen.nspawn import writes_resolver
+from unitgen.places import PROGRAMS
 from unitgen.routes import list_routes
 from unitgen.tree import Tree
 
-_PROGRAM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
@@ -43,7 +43,7 @@ def _check_ports(spec: Spec) -> Iterator[Problem]:
 
 
 def _check_programs(spec: Spec, tree: Tree, host: Host) -> Iterator[Problem]:
-    if not any(map(tree.exists, _PROGRAM_FOLDERS)):
+    if not any(map(tree.exists, PROGRAMS)):
         return  # a tree of specs alone
     needed = ["ip", "nsenter"] if find_owner(spec) else []
     if needs_network_unit(spec):
@@ -59,7 +59,7 @@ def _check_programs(spec: Spec, tree: Tree, host: Host) -> Iterator[Problem]:
 
 
 def _has_program(tree: Tree, program: str) -> bool:
-    return any(tree.exists(f"{folder}/{program}") for folder in _PROGRAM_FOLDERS)
+    return any(tree.exists(f"{folder}/{program}") for folder in PROGRAMS)
 
 
 def _check_resolver(spec: Spec, tree: Tree) -> Iterator[Problem]:
@@ -80,8 +80,9 @@ def _check_routes(spec: Spec, leases: tuple[Lease, ...]) -> Iterator[Problem]:
         return
     setting = spec.find("Network", "Address") or spec.find("Network", "Pool")
     path, line = setting.place if setting else (spec.path, 0)
+    routes = list_routes()
     for address in map(ip_address, [end for lease in leases for end in (lease.address, lease.gateway)]):
-        for network, interface in list_routes():
+        for network, interface in routes:
             if address in network:
                 message = f"{address} is inside {network}, a network of this host ({interface})"
                 hint = "choose another Address=, or another Pool= in unitgen.conf"

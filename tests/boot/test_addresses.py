@@ -146,7 +146,7 @@ def test_names_of_the_longest_machine_work(host: NspawnHost) -> None:
 def test_names_of_siblings_that_come_later(host: NspawnHost, containers: Containers) -> None:
     """A running container finds one that was added after it started, and forgets it when it stops."""
     name = containers.add(Container(LOOP))
-    assert run_inside(host, "neighbour", f"nslookup {name}", check=False).count(name) <= 2
+    assert "NXDOMAIN" in run_inside(host, "neighbour", f"nslookup {name} 2>&1", check=False)
     start(host, name)
     ipv4, ipv6 = addresses(host, name)
     enter = f"nsenter --target={leader(host, 'neighbour')} --all --"
@@ -380,18 +380,29 @@ def test_interface_of_somebody_else_is_left_alone(host: NspawnHost, containers: 
         host.run(["ip", "link", "delete", name_interface(name)])
 
 
-def test_address_inside_a_network_of_the_host(host: NspawnHost, containers: Containers) -> None:
-    """Refused at start, when the host's addresses are known, and by `unitgen check` before that."""
+@pytest.mark.parametrize(
+    ("spec", "taken"),
+    [
+        ("Address=172.20.7.9/24\nGateway=172.20.7.8\n", "172.20.7.9"),
+        ("Address=172.20.9.9\nGateway=172.20.7.2\n", "172.20.7.2"),
+    ],
+    ids=["address", "gateway"],
+)
+def test_end_of_the_link_inside_a_network_of_the_host(
+    spec: str, taken: str, host: NspawnHost, containers: Containers
+) -> None:
+    """Refused at start, when the host's addresses are known, and by `unitgen check` before that.
+
+    An address of the LAN could not be told from the LAN's, and its router the host would take for itself.
+    """
     host.run("ip link add lan7 type bridge; ip address add 172.20.7.1/24 dev lan7; ip link set lan7 up")
     try:
-        name = containers.add(Container(LOOP + "[Network]\nAddress=172.20.7.9/24\nGateway=172.20.7.8\n"))
+        name = containers.add(Container(f"{LOOP}[Network]\n{spec}"))
         assert host.run(["systemctl", "start", unit(name)], check=False).returncode
         journal = host.run(["journalctl", "-u", f"unitgen-network@{name}", "--output=cat"]).stdout
-        assert (
-            f"{spec_path(name)}:5: error: the address 172.20.7.9 is inside a network of this host" in journal
-        )
+        assert f"{spec_path(name)}:5: error: the address {taken} is inside a network of this host" in journal
         report = host.run(["unitgen", "check", name], check=False).stdout
-        assert "172.20.7.9 is inside 172.20.7.0/24, a network of this host (lan7)" in report
+        assert f"{taken} is inside 172.20.7.0/24, a network of this host (lan7)" in report
     finally:
         host.run("ip link delete lan7")
 
@@ -470,7 +481,7 @@ def test_network_goes_when_the_payload_ends(status: int, host: NspawnHost, conta
 
 def test_container_without_a_spec_gets_nothing(host: NspawnHost) -> None:
     """The vendor's service is as it was: its network unit is skipped."""
-    host.run("systemd-run --quiet --wait --unit=plain systemctl start unitgen-network@nobody")
+    host.run("systemctl start unitgen-network@nobody")
     assert "inactive" in host.run("systemctl is-active unitgen-network@nobody", check=False).stdout
     assert "nobody" not in census(host)
 
@@ -488,18 +499,3 @@ def test_host_without_ipv6(host: NspawnHost, containers: Containers) -> None:
         )
     finally:
         host.run(f"echo 0 >{switch}")
-
-
-def test_gateway_that_is_the_router_of_the_host(host: NspawnHost, containers: Containers) -> None:
-    """The host would take it for itself."""
-    host.run("ip link add lan8 type bridge; ip address add 172.20.8.2/24 dev lan8; ip link set lan8 up")
-    try:
-        name = containers.add(Container(LOOP + "[Network]\nAddress=172.20.9.9\nGateway=172.20.8.1\n"))
-        assert host.run(["systemctl", "start", unit(name)], check=False).returncode
-        journal = host.run(["journalctl", "-u", f"unitgen-network@{name}", "--output=cat"]).stdout
-        assert "error: the address 172.20.8.1 is inside a network of this host" in journal
-        assert (
-            "172.20.8.1 is inside 172.20.8.0/24" in host.run(["unitgen", "check", name], check=False).stdout
-        )
-    finally:
-        host.run("ip link delete lan8")
