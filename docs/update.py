@@ -31,6 +31,7 @@ _EFFECTS = {
     "Description": "`Description=` of the unit",
     "Autostart": "the link in `machines.target.wants/`",
     "Unit": "the file `systemd-nspawn@NAME.service`, if it is `full`",
+    "WhenBroken": "the stub, or the files of the last run in which the spec was not broken",
     "Boot": "`--boot`",
     "ProcessTwo": "`--as-pid2`",
     "Parameters": "the words after `--`",
@@ -101,6 +102,7 @@ MStack=/srv/containers/web.mstack
 OCIBundle=/srv/bundles/web
 Autostart=no
 Unit=full
+WhenBroken=stub
 After=database cache
 Before=monitor
 Wants=cache

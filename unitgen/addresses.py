@@ -134,10 +134,16 @@ def list_candidates(name: str, pool: Network) -> Iterator[Address]:
     offset = 0
     for attempt in range(_HASHED_TRIES):
         seed = name if not attempt else f"{name}_{attempt}"  # no machine name has an underscore
-        offset = compute_siphash24(seed.encode(), _ADDRESS_KEY) % room
+        offset = _hash_name(seed) % room
         yield pool[2 + offset]
     for step in range(1, room + 1):
         yield pool[2 + (offset + step) % room]
+
+
+@cache
+def _hash_name(seed: str) -> int:
+    """The same for both IP versions."""
+    return compute_siphash24(seed.encode(), _ADDRESS_KEY)
 
 
 def _read(read: Callable[[str], Parsed], text: str, what: str, hint: str) -> Parsed:

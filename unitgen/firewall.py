@@ -45,14 +45,29 @@ class Rule(NamedTuple):
     to: str = ""
 
 
-def plan_rules(
-    spec: Spec, leases: tuple[Lease, ...], friends: Mapping[str, tuple[str, ...]]
-) -> dict[int, tuple[Rule, ...]]:
-    """The rules of a container by IP version. `friends` has the interfaces of containers in AllowFrom=."""
-    if not is_managed(spec):
-        rules = tuple(_open_native(spec))
-        return {4: rules, 6: rules} if rules else {}
-    return {lease.version: tuple(_plan_managed(spec, lease.version, lease, friends)) for lease in leases}
+class Policy(NamedTuple):
+    """What a spec with a network of unitgen's says of others, whoever the container is.
+
+    `friends` has the interfaces of the containers in `allowed`, in the same order; none for a network.
+    """
+
+    forward: bool
+    masquerade: bool
+    isolate: bool
+    allowed: tuple[str, ...]
+    friends: tuple[tuple[str, ...], ...]
+
+
+def read_policy(spec: Spec, friends: Mapping[str, tuple[str, ...]]) -> Policy:
+    """The policy of a spec. `friends` has the interfaces of containers in AllowFrom=."""
+    allowed = spec.texts("Firewall", "AllowFrom")
+    return Policy(
+        spec.flag("Firewall", "Forward", True),
+        masquerades(spec),
+        spec.flag("Firewall", "Isolate", False),
+        allowed,
+        tuple(friends.get(peer, ()) for peer in allowed),
+    )
 
 
 def name_chain(machine: str) -> str:
@@ -86,7 +101,7 @@ def publishes_on_loopback(spec: Spec, version: int) -> bool:
     return any(port.address in ("", _LOCALHOST[version]) for port in list_ports(spec))
 
 
-def _open_native(spec: Spec) -> Iterator[Rule]:
+def plan_native(spec: Spec) -> Iterator[Rule]:
     """A link that systemd-nspawn makes: the addresses are not known here, so the rules name interfaces."""
     forward, masquerade = spec.flag("Firewall", "Forward", True), masquerades(spec)
     # Others may be plugged into a bridge that is not ours, and one container does not open the host for all.
@@ -105,21 +120,18 @@ def _open_native(spec: Spec) -> Iterator[Rule]:
         yield Rule(LEAVE, "masquerade", marked=True)
 
 
-def _plan_managed(
-    spec: Spec, version: int, lease: Lease, friends: Mapping[str, tuple[str, ...]]
-) -> Iterator[Rule]:
-    (interface,) = list_interfaces(spec)
+def plan_policy(policy: Policy, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
+    """All but the published ports, for a container with an address and a link of unitgen's."""
     yield from _guard(version, lease, interface)
-    yield from _limit(spec, version, lease, interface, friends)
-    yield from _publish(spec, version, lease)
+    yield from _limit(policy, version, lease, interface)
     # A connection of the container to its own published port, and of the host by its loopback addresses,
     # would come from an address to which the container could not answer.
     yield Rule(LEAVE, "masquerade", output=interface, source=lease.address)
     yield Rule(LEAVE, "masquerade", output=interface, source=LOOPBACK[version])
-    if masquerades(spec):
+    if policy.masquerade:
         yield Rule(LEAVE, "masquerade", source=lease.address, output=f"!{PREFIX}+")
-    if spec.flag("Firewall", "Forward", True):
-        yield from _pass_managed(spec, version, lease, interface)
+    if policy.forward:
+        yield from _pass_managed(policy, version, lease, interface)
 
 
 def _guard(version: int, lease: Lease, interface: str) -> Iterator[Rule]:
@@ -136,7 +148,7 @@ def _guard(version: int, lease: Lease, interface: str) -> Iterator[Rule]:
     yield Rule(GUARD, "drop", input=interface, source=f"!{lease.address}")
 
 
-def _publish(spec: Spec, version: int, lease: Lease) -> Iterator[Rule]:
+def plan_ports(spec: Spec, version: int, lease: Lease) -> Iterator[Rule]:
     """Where each port leads to. Names at the gateway, and resolvers at 127.0.0.53, stay what they are."""
     ports = [
         port for port in list_ports(spec) if not port.address or (":" in port.address) == (version == 6)
@@ -169,41 +181,34 @@ def _name_server(protocol: str) -> Port:
     return Port(protocol, "", Span(53, 53), Span(53, 53))
 
 
-def _limit(
-    spec: Spec, version: int, lease: Lease, interface: str, friends: Mapping[str, tuple[str, ...]]
-) -> Iterator[Rule]:
-    isolated = spec.flag("Firewall", "Isolate", False)
+def _limit(policy: Policy, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
     yield Rule(REFUSE, "return", state="established")
     yield Rule(REFUSE, "return", input=interface, output=interface)
-    if isolated:
+    if policy.isolate:
         for others in (*_ANY_CONTAINER, *_OF_OTHERS):
             yield Rule(REFUSE, "drop", input=interface, output=others)
         yield from _reach_host(REFUSE, "return", version, lease, interface)
         yield Rule(REFUSE, "return", input=interface, target="unicast")
         yield Rule(REFUSE, "drop", input=interface)
-    yield from _admit(spec, version, interface, friends)
-    if masquerades(spec) or isolated or spec.find("Firewall", "AllowFrom"):
+    yield from _admit(policy, version, interface)
+    if policy.masquerade or policy.isolate or policy.allowed:
         yield Rule(REFUSE, "drop", output=interface)
 
 
-def _admit(
-    spec: Spec, version: int, interface: str, friends: Mapping[str, tuple[str, ...]]
-) -> Iterator[Rule]:
+def _admit(policy: Policy, version: int, interface: str) -> Iterator[Rule]:
     """Who may begin a connection: those in AllowFrom=, else siblings, and everybody by published ports."""
-    allowed = spec.texts("Firewall", "AllowFrom")
-    published = "dnat" if masquerades(spec) else ""
-    for peer in allowed:
-        if peer in friends:
-            for other in friends[peer]:
-                yield Rule(REFUSE, "return", input=other, output=interface)
-        elif (":" in peer) == (version == 6):
+    published = "dnat" if policy.masquerade else ""
+    for peer, links in zip(policy.allowed, policy.friends, strict=True):
+        for other in links:
+            yield Rule(REFUSE, "return", input=other, output=interface)
+        if not links and (":" in peer) == (version == 6):
             yield Rule(REFUSE, "return", output=interface, source=peer, state=published)
             # A sibling need not come by way of a port of the host.
             yield Rule(REFUSE, "return", input=f"{PREFIX}+", output=interface, source=peer)
-    if allowed:
+    if policy.allowed:
         return
     for others in _ANY_CONTAINER:
-        verdict = "drop" if spec.flag("Firewall", "Isolate", False) else "return"
+        verdict = "drop" if policy.isolate else "return"
         yield Rule(REFUSE, verdict, input=others, output=interface)
     yield Rule(REFUSE, "return", output=interface, state=published)
 
@@ -224,11 +229,11 @@ def _reach_host(chain: str, verdict: str, version: int, lease: Lease, interface:
             yield Rule(chain, verdict, input=interface, protocol=f"neighbour-{kind}")
 
 
-def _pass_managed(spec: Spec, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
+def _pass_managed(policy: Policy, version: int, lease: Lease, interface: str) -> Iterator[Rule]:
     yield from _reach_host(PASS, "accept", version, lease, interface)
     for others in _OF_OTHERS:
         yield Rule(PASS, "return", input=interface, output=others)
     yield Rule(PASS, "accept", input=interface, target="unicast")
     yield Rule(PASS, "accept", output=interface, state="established")
     # What REFUSE lets in by other ways than a published port, nobody else shall drop.
-    yield Rule(PASS, "accept", output=interface, state="dnat" if masquerades(spec) else "")
+    yield Rule(PASS, "accept", output=interface, state="dnat" if policy.masquerade else "")

@@ -4,11 +4,9 @@ import os
 import re
 
 from unitgen.model import Host
-from unitgen.places import PROGRAMS
+from unitgen.places import LIBRARIES, PROGRAMS
 from unitgen.schema import OLDEST_SYSTEMD
 
-# Debian since 11, Fedora, Arch, and older layouts.
-_LIBRARY_FOLDERS = ("usr/lib/systemd", "usr/lib64/systemd", "lib/systemd")
 _LIBRARY = re.compile(r"libsystemd-shared-(\d+)[.~-].*")
 
 
@@ -59,8 +57,12 @@ def _find_version(root: str) -> int:
 
 
 def _list_library_folders(root: str) -> list[str]:
-    multiarch = [f"usr/lib/{name}/systemd" for name in _list_names(f"{root}/usr/lib") if "-linux-" in name]
-    return [f"{root}/{folder}" for folder in (*_LIBRARY_FOLDERS, *multiarch)]
+    multiarch = [name for name in _list_names(f"{root}/usr/lib") if "-linux-" in name]
+    return [
+        f"{root}/{folder.replace('*-linux-*', name)}"
+        for folder in LIBRARIES
+        for name in (multiarch if "*" in folder else [""])
+    ]
 
 
 def _list_names(folder: str) -> list[str]:

@@ -102,7 +102,7 @@ def _decode_line(raw: bytes) -> tuple[tuple[str, str, str] | None, str]:
             f"byte 0x{byte:02x} at column {error.start + 1} is not UTF-8",
             "save it as UTF-8",
         ), ""
-    found = FORBIDDEN.search(text)
+    found = None if text.isprintable() else FORBIDDEN.search(text)
     if found:
         where = f"at column {found.start() + 1}"
         if found[0] > "\x7f":

@@ -28,7 +28,7 @@ _ELSEWHERE = {
 def format_rules(
     version: int, rules: Iterable[Rule], name: str, links: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
-    """Each line with its table: chains are declared, which empties them, then come jumps, then rules."""
+    """Each line of whole chains with its table: declarations, which empty them, then jumps, then rules."""
     rules = tuple(rules)
     for chain in dict.fromkeys(rule.chain for rule in rules):
         table, hooks = _PLACES[chain]

@@ -107,6 +107,13 @@ CONTAINER = (
         "Whether the vendor's systemd-nspawn@.service or a complete unit of unitgen's is the base.",
         default="override",
     ),
+    Key(
+        "Container",
+        "WhenBroken",
+        _enum("keep or stub", "keep", "stub"),
+        "What a container with a broken spec has: what it had before, or nothing that could start.",
+        default="keep",
+    ),
     Key("Container", "After", MACHINES, "Containers that start before this one.", many=True),
     Key("Container", "Before", MACHINES, "Containers that start after this one.", many=True),
     Key("Container", "Wants", MACHINES, "Containers to start with this one.", many=True),

@@ -12,9 +12,11 @@ def report(lines: list[tuple[str, bool]]) -> None:
     """Log lines, each with whether it is an error; one record a line.
 
     systemd gives system generators /dev/null as standard error, so what comes from its run goes to the
-    kernel's log, which journald reads. SYSTEMD_EXEC_PID (248) tells that run from one by hand.
+    kernel's log, which journald reads. SYSTEMD_EXEC_PID (248) tells that run from one by hand: it is that of
+    the shell script which started Python.
     """
-    fd = _open_kmsg() if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()) else -1
+    started = os.environ.get("SYSTEMD_EXEC_PID", "") in (str(os.getpid()), str(os.getppid()))
+    fd = _open_kmsg() if started else -1
     for text, is_error in lines:
         if fd < 0:
             print(f"unitgen: {text}", file=sys.stderr)  # noqa: T201 - by hand, this is the log

@@ -6,6 +6,7 @@ moves nobody but the one it meets.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import NamedTuple
 
@@ -46,8 +47,7 @@ def make_requests(spec: Spec, machine_id: str) -> tuple[Request, ...]:
     """What a spec with a network of unitgen's asks for. Raises Refusal."""
     words = spec.texts("Network", "Address") or ("auto",)
     explicit = {ip_interface(word).version: word for word in words if word != "auto"}
-    pools = spec.texts("Network", "Pool") or (DEFAULT_POOL, derive_prefix(machine_id))
-    networks = {network.version: network for network in map(ip_network, pools)}
+    networks = _read_pools(spec.texts("Network", "Pool") or (DEFAULT_POOL, derive_prefix(machine_id)))
     gateways = {address.version: address for address in map(ip_address, spec.texts("Network", "Gateway"))}
     requests = []
     for version in VERSIONS:
@@ -66,6 +66,12 @@ def make_requests(spec: Spec, machine_id: str) -> tuple[Request, ...]:
     if not requests:
         raise Refusal(_problem(spec, "Pool", "has no network that an address could be taken from"))
     return tuple(requests)
+
+
+@cache
+def _read_pools(words: tuple[str, ...]) -> Mapping[int, Network]:
+    """Nearly all containers have the same."""
+    return {network.version: network for network in map(ip_network, words)}
 
 
 def _request_own(spec: Spec, word: str, pool: Network | None, gateway: Address | None) -> Request:

@@ -22,15 +22,17 @@ _NEIGHBOURS = {
 }
 
 
-def format_rules(version: int, rules: Iterable[Rule], table: str, links: tuple[str, ...]) -> Iterator[str]:
-    """The lines that replace the container's table of one IP version, in one transaction."""
-    rules = tuple(rule for rule in rules if rule.chain != PASS)
+def format_start(version: int, table: str) -> tuple[str, str]:
+    """The lines that come first in the one transaction which replaces the container's table."""
     name = f"{_FAMILIES[version]} {table}"
-    yield from (f"table {name}", f"delete table {name}")
-    if not rules:
-        return
-    yield f"table {name} {{"
+    return f"table {name}", f"delete table {name}"
+
+
+def format_rules(version: int, rules: Iterable[Rule], table: str, links: tuple[str, ...]) -> Iterator[str]:
+    """The lines that add whole chains to the container's table of one IP version."""
+    rules = tuple(rule for rule in rules if rule.chain != PASS)
     for chain in dict.fromkeys(rule.chain for rule in rules):
+        yield f"table {_FAMILIES[version]} {table} {{"
         yield f"chain {chain} {{"
         for rule in rules:
             if rule.chain == chain:
@@ -40,7 +42,7 @@ def format_rules(version: int, rules: Iterable[Rule], table: str, links: tuple[s
             base = f"type {kind} hook {hook} priority {priority}; policy accept;"
             jumps = " ".join(f"{jump};" for jump in _list_jumps(chain, hook, links))
             yield f"chain {chain}-{hook} {{ {base} {jumps} }}"
-    yield "}"
+        yield "}"
 
 
 def _list_jumps(chain: str, hook: str, links: tuple[str, ...]) -> Iterator[str]:

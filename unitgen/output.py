@@ -1,5 +1,6 @@
 """Writes files below a directory. The only writer."""
 
+import errno
 import os
 from collections.abc import Iterable
 
@@ -16,7 +17,7 @@ def write_files(files: Iterable[File], out: str) -> None:
     try:
         for file in sorted(files, key=lambda file: bool(file.target)):
             path = _locate(file.path, out)
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            _make_folder(os.path.dirname(path))
             _write_file(file, path)
             written.append(path)
     except Exception:
@@ -25,16 +26,64 @@ def write_files(files: Iterable[File], out: str) -> None:
         raise
 
 
+def copy_files(files: Iterable[File], out: str, target: str) -> None:
+    """Have files that were written to `out` below `target`, too: as hard links where that can be."""
+    for file in files:
+        path = _locate(file.path, target)
+        _make_folder(os.path.dirname(path))
+        try:
+            os.link(_locate(file.path, out), path, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
+            _write_file(file, path)
+
+
+def replace_folder(new: str, place: str) -> None:
+    """Put a folder in the place of another, which is removed. For a moment there is none."""
+    old = f"{new}.old"
+    remove_folder(old)
+    try:
+        os.rename(place, old)
+    except FileNotFoundError:
+        pass
+    os.rename(new, place)
+    remove_folder(old)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder with all that is in it, if it is there. (shutil would load four compressors.)"""
+    for path, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(path, name))
+        for name in folders:
+            sub = os.path.join(path, name)
+            (os.unlink if os.path.islink(sub) else os.rmdir)(sub)
+    if os.path.lexists(folder):
+        os.rmdir(folder)
+
+
 def _locate(path: str, out: str) -> str:
     if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"{path!r} leads out of the output directory")
-    return os.path.join(out, path)
+    return f"{out}/{path}"
+
+
+def _make_folder(folder: str) -> None:
+    # Most folders are for one file, and their parent is there.
+    try:
+        os.mkdir(folder, 0o755)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
+    except FileNotFoundError:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
 
 
 def _write_file(file: File, path: str) -> None:
     # systemd ignores names that end in no unit suffix, so a half-written file is never loaded.
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    temporary = f"{folder}/.{name}.{os.getpid()}.tmp"
     try:
         if file.target:
             os.symlink(file.target, temporary)

@@ -1,6 +1,6 @@
 """A root to the files of its containers: the one way that boot and every command take."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem, TemplateError, has_errors
@@ -11,7 +11,7 @@ from unitgen.model import File, Host, Spec
 from unitgen.network import Lease
 from unitgen.output import write_files
 from unitgen.parse import parse_source
-from unitgen.plan import name_unit, plan_container, plan_mask, plan_shared, plan_stub
+from unitgen.plan import name_unit, plan_container, plan_mask, plan_release, plan_shared, plan_stub
 from unitgen.render import Renderer
 from unitgen.rules import check_rules
 from unitgen.sources import Source, find_sources, read_candidate
@@ -23,7 +23,8 @@ from unitgen.versions import check_versions
 class Outcome(NamedTuple):
     """What became of one spec, and the addresses that it has from unitgen.
 
-    Its files are a service, a stub if `problems` has errors (at worst a link to /dev/null), or nothing.
+    Its files are a service, or a stub if `problems` has errors (at worst a link to /dev/null). `notice`
+    says what is wrong beside `recalled`, files from before that, which may take the place of a stub.
     """
 
     source: Source
@@ -31,6 +32,8 @@ class Outcome(NamedTuple):
     files: tuple[File, ...]
     problems: tuple[Problem, ...]
     leases: tuple[Lease, ...] = ()
+    notice: tuple[File, ...] = ()
+    recalled: tuple[File, ...] = ()
 
     @property
     def state(self) -> str:
@@ -43,15 +46,26 @@ class Outcome(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The outcome of every spec, by name, and problems that belong to none of them."""
+    """The outcome of every spec, by name, problems that belong to none, and all that was read, by path."""
 
     outcomes: tuple[Outcome, ...]
     general: tuple[Problem, ...]
+    inputs: Mapping[str, bytes]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems there are."""
         return (*self.general, *(problem for outcome in self.outcomes for problem in outcome.problems))
+
+    @property
+    def shared(self) -> tuple[File, ...]:
+        """What containers have in common."""
+        return plan_shared(file for outcome in self.outcomes for file in outcome.files)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All files there are."""
+        return (*(file for outcome in self.outcomes for file in outcome.files), *self.shared)
 
 
 def run_pipeline(root: str = "/", host: Host | None = None) -> Result:
@@ -59,7 +73,7 @@ def run_pipeline(root: str = "/", host: Host | None = None) -> Result:
     tree = Tree(root)
     workshop = Workshop(tree, host or detect_host(root))
     finds = find_sources(tree)
-    return Result(workshop.process(finds.sources), finds.problems)
+    return Result(workshop.process(finds.sources), finds.problems, tree.contents)
 
 
 def process_candidate(root: str, host: Host, path: str, data: bytes) -> Outcome:
@@ -114,7 +128,7 @@ class Workshop:
     def _finish(self, draft: Draft, place: Place) -> Outcome:
         source, spec, problems = draft
         if source.masked:
-            return Outcome(source, spec, (), ())
+            return Outcome(source, spec, self._make_release(spec.name), ())
         files: tuple[File, ...] = ()
         try:
             problems = (*problems, *place.problems)
@@ -124,9 +138,10 @@ class Workshop:
             problems = (*problems, _describe_fault(error, source.path))
         # A folder that is not trusted is met at each look-up.
         problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.path, problem.line)))
-        if has_errors(problems):
-            files = self._make_stub(spec, problems)
-        return Outcome(source, spec, files, problems, place.leases)
+        notice: tuple[File, ...] = ()
+        if has_errors(problems) and _is_machine(spec.name):  # else there is no unit of such a name
+            files, notice = self._make_stub(spec, problems)
+        return Outcome(source, spec, files, problems, place.leases, notice)
 
     def _make_service(
         self, spec: Spec, place: Place, problems: tuple[Problem, ...]
@@ -141,14 +156,23 @@ class Workshop:
             return (), (*problems, Problem("template", error.path, str(error), hint, error.line))
         return (*files, *plan.links), (*problems, *_check_files(spec, files))
 
-    def _make_stub(self, spec: Spec, problems: tuple[Problem, ...]) -> tuple[File, ...]:
-        if not _is_machine(spec.name):
-            return ()  # there is no unit of such a name
+    def _make_release(self, machine: str) -> tuple[File, ...]:
+        return (
+            self._stub_renderer.render_files(plan_release(machine).renderings)
+            if _is_machine(machine)
+            else ()
+        )
+
+    def _make_stub(
+        self, spec: Spec, problems: tuple[Problem, ...]
+    ) -> tuple[tuple[File, ...], tuple[File, ...]]:
+        """What takes the place of a service, and what stands beside one from before."""
         try:
-            plan = plan_stub(spec, self._host, problems)
-            return (*self._stub_renderer.render_files(plan.renderings), *plan.links)
+            stub, notice = plan_stub(spec, self._host, problems)
+            files = (*self._stub_renderer.render_files(stub.renderings), *stub.links)
+            return files, self._stub_renderer.render_files(notice.renderings)
         except Exception:  # whatever it is, the vendor's defaults must not take the container's place
-            return plan_mask(spec.name)
+            return plan_mask(spec.name), ()
 
 
 def _has_unit(draft: Draft) -> bool:
@@ -178,6 +202,9 @@ def _check_files(spec: Spec, files: tuple[File, ...]) -> tuple[Problem, ...]:
     if "\nExecStart=\nExecStart=" not in override.text:
         message = "override.conf.j2 does not reset and set ExecStart=, the vendor's command would run"
         return (Problem("template", spec.path, message, "correct the template"),)
+    if "\nAssertPathExists=\n" not in override.text:
+        message = "override.conf.j2 does not reset AssertPathExists=, the container could never start"
+        return (Problem("template", spec.path, message, "correct the template"),)
     # systemd stops reading a drop-in at a line over 1 MiB, and would then run the vendor's command.
     if all(len(file.text.encode()) < MAX_LINE for file in files):
         return ()
@@ -192,7 +219,7 @@ def write_result(result: Result, out: str) -> tuple[Problem, ...]:
         if fault and outcome.files:
             problems.append(fault)
             _write(plan_mask(outcome.source.name), out, outcome.source.path)
-    shared = _write(plan_shared(file for outcome in result.outcomes for file in outcome.files), out, out)
+    shared = _write(result.shared, out, out)
     return (*problems, *([shared] if shared else []))
 
 

@@ -8,6 +8,9 @@ FOLDERS = tuple(f"{place}/containers" for place in PLACES)
 SUFFIX = ".ini"
 PROGRAMS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 TEMPLATES = "/etc/unitgen/templates"
+# Debian since 11, Fedora, Arch, and older layouts; the last one where libraries have folders of their own.
+LIBRARIES = ("usr/lib/systemd", "usr/lib64/systemd", "lib/systemd", "usr/lib/*-linux-*/systemd")
+"""Where the private library of systemd may be, whose name tells the version."""
 
 
 def any_spec(root: str) -> bool:

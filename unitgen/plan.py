@@ -36,20 +36,6 @@ _DEVICE_GROUPS = {
 _NO_DEVICES = ("/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/log")
 _MOST_MESSAGES = 20
 
-FIREWALL_MANAGERS = tuple(
-    f"{name}.service"
-    for name in (
-        "docker",
-        "firewalld",
-        "iptables",
-        "ip6tables",
-        "nftables",
-        "netfilter-persistent",
-        "ufw",
-    )
-)
-"""Services that take all rules out, or put a chain in front of ours, when they start or reload."""
-
 
 class Line(NamedTuple):
     """`key=value` of a unit."""
@@ -116,8 +102,10 @@ def _plan_units(spec: Spec, host: Host, place: Place) -> Iterator[Rendering]:
         yield Rendering(path, "network.conf", {**holes, "setup": plan_bridge(spec)})
 
 
-def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
-    """A service in place of a broken spec's: it fails to start and says why."""
+def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> tuple[Plan, Plan]:
+    """A service in place of a broken spec's, which fails to start and says why; and what says so beside the
+    service that there was before the spec broke.
+    """
     messages = [problem.format() for problem in problems if problem.is_error][:_MOST_MESSAGES]
     script = 'printf "%s\\n" "$@" >&2; exit 78'
     holes: dict[str, object] = {
@@ -126,14 +114,18 @@ def plan_stub(spec: Spec, host: Host, problems: Iterable[Problem]) -> Plan:
         "first": escape.free_text(messages[0]),
         "command": escape.quote_line(["/bin/sh", "-c", script, "unitgen", *messages]),
     }
-    rendering = Rendering(name_unit(spec.name), "stub.service", holes)
+    unit = name_unit(spec.name)
+    stub = Rendering(unit, "stub.service", holes)
+    notice = Rendering(f"{unit}.d/11-unitgen-broken.conf", "broken.conf", holes)
     # Nothing that names other units: what it says may be what is broken.
     settings = {
         key: setting
         for key, setting in spec.settings.items()
         if key[0] != "Install" and key != ("Network", "Share")
     }
-    return Plan((rendering,), plan_links(spec._replace(settings=settings), host))
+    return Plan((stub, _release(spec.name)), plan_links(spec._replace(settings=settings), host)), Plan(
+        (notice,), ()
+    )
 
 
 def plan_mask(machine: str) -> tuple[File, ...]:
@@ -141,25 +133,25 @@ def plan_mask(machine: str) -> tuple[File, ...]:
     return (File(name_unit(machine), target="/dev/null"),)
 
 
+def plan_release(machine: str) -> Plan:
+    """For a container whose spec is masked: it is as if it had none, and may be started so."""
+    return Plan((_release(machine),), ())
+
+
+def _release(machine: str) -> Rendering:
+    return Rendering(f"{name_unit(machine)}.d/10-unitgen-release.conf", "release.conf", {})
+
+
 def plan_shared(files: Iterable[File]) -> tuple[File, ...]:
-    """What containers share: machines.target, which some distributions install without enabling it, and
-    what puts their rules back after a firewall manager that takes all rules out.
+    """What containers share: machines.target, which some distributions install without enabling it, and what
+    saves this run for the next boot.
     """
     paths = [file.path for file in files]
-    enabled = []
-    if any(path.startswith(f"{_DEFAULT_TARGET}.") for path in paths):
-        enabled.append(("multi-user.target", _DEFAULT_TARGET))
-    if any(path.startswith("unitgen-network@") for path in paths):
-        # An instance for each: one that is stopped takes its own along, and not the care for the others.
-        enabled += [(manager, f"unitgen-firewall@{manager}") for manager in FIREWALL_MANAGERS]
-        enabled.append(("firewalld.service", "unitgen-firewalld.service"))
-    return tuple(File(f"{unit}.wants/{wanted}", target=_find_vendor(wanted)) for unit, wanted in enabled)
-
-
-def _find_vendor(unit: str) -> str:
-    """The file of a unit that packages install; that of an instance is its template."""
-    prefix, at, _ = unit.partition("@")
-    return f"/usr/lib/systemd/system/{prefix}@.service" if at else f"/usr/lib/systemd/system/{unit}"
+    wanted = [_DEFAULT_TARGET] if any(path.startswith(f"{_DEFAULT_TARGET}.") for path in paths) else []
+    wanted += ["unitgen-keep.path", "unitgen-keep.service"] if paths else []
+    return tuple(
+        File(f"multi-user.target.wants/{unit}", target=f"/usr/lib/systemd/system/{unit}") for unit in wanted
+    )
 
 
 def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
@@ -62,6 +63,7 @@ def parse_port(text: str) -> str:
     return text
 
 
+@cache
 def read_ports(text: str) -> tuple[Port, ...]:
     """The ports that a value names, one for each protocol. Raises BadValue."""
     match = _PORT.fullmatch(text)

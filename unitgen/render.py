@@ -3,9 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateSyntaxError
-from jinja2 import TemplateError as JinjaError
+from importlib import import_module
+from types import ModuleType
 
 from unitgen.errors import TemplateError
 from unitgen.escape import Text, plain
@@ -13,6 +12,33 @@ from unitgen.model import File
 from unitgen.places import TEMPLATES
 from unitgen.plan import Rendering
 from unitgen.tree import Masked, Tree
+
+# jinja2 imports them for what hardly any template does, which takes a tenth of its time; and boot waits.
+_SELDOM = ("json", "tempfile")
+
+
+def _stand_in(name: str) -> ModuleType:
+    """A module that is loaded when something of it is used (PEP 562)."""
+
+    def load(attribute: str) -> object:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(import_module(name), attribute)
+
+    stand_in = ModuleType(name)
+    vars(stand_in)["__getattr__"] = load
+    return stand_in
+
+
+_stand_ins = {name: _stand_in(name) for name in _SELDOM if name not in sys.modules}
+sys.modules.update(_stand_ins)
+try:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateSyntaxError
+    from jinja2 import TemplateError as JinjaError
+finally:
+    for _name, _module in _stand_ins.items():
+        if sys.modules.get(_name) is _module:
+            del sys.modules[_name]
 
 _PACKAGED = os.path.join(os.path.dirname(__file__), "templates")
 _SUFFIX = ".j2"

@@ -37,6 +37,7 @@ class Tree:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
+        self.contents: dict[str, bytes] = {}  # of all that was read, by path; nothing, where there is a mask
         self._folders: dict[str, str] = {}
         # Anything else cannot be owned by root when tests or `unitgen check` run as somebody else.
         self._owners = {0, os.geteuid()}
@@ -74,6 +75,7 @@ class Tree:
 
         Raises Refused with the reason, or Masked.
         """
+        self.contents[path] = b""
         try:
             resolved = self._resolve(path, path, trust=True)
             self._check_file(path, resolved.status)
@@ -87,6 +89,7 @@ class Tree:
             raise Refused(_unreadable(path, error)) from error
         if not data:
             raise Masked
+        self.contents[path] = data
         if len(data) > MAX_FILE:
             message = f"the file is longer than {MAX_FILE >> 20} MiB"
             raise Refused(Problem("too-long", path, message, "split it into drop-ins"))

@@ -35,9 +35,11 @@ def _check(setting: Setting, host: Host) -> Iterator[Problem]:
         severity = "error" if weakens else "warning"
         yield _problem(setting, setting.place, message, hint)._replace(severity=severity)
         return
+    if not row or not row.newer:
+        return
     for raw, place in zip(setting.raw, setting.places, strict=True):
         for token in _list_tokens(setting, raw):
-            needed = row.newer.get(token, 0) if row else 0
+            needed = row.newer.get(token, 0)
             if needed > host.systemd:
                 message = f"systemd {host.systemd} does not know {token!r} here, {needed} does"
                 yield _problem(setting, place, message, "write it another way or upgrade systemd")

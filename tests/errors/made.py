@@ -153,12 +153,12 @@ def _make_unwritable(root: Path) -> None:
 
 def _make_template_modes(root: Path) -> None:
     _put(root, f"{FOLDER}/web.ini")
-    _put(root, "etc/unitgen/templates/stop.conf.j2", b"# The site's own.\n", 0o666)
+    _put(root, "etc/unitgen/templates/override.conf.j2", b"# The site's own.\n", 0o666)
 
 
 def _make_template_bytes(root: Path) -> None:
     _put(root, f"{FOLDER}/web.ini")
-    _put(root, "etc/unitgen/templates/stop.conf.j2", b"# \xff\n")
+    _put(root, "etc/unitgen/templates/override.conf.j2", b"# \xff\n")
 
 
 # What is below the root, and beside it the output directory.

@@ -156,11 +156,11 @@ def test_template_without_end(tmp_path: Path) -> None:
     """Python and jinja2 word it differently from version to version."""
     templates = tmp_path / "root/etc/unitgen/templates"
     templates.mkdir(parents=True)
-    (templates / "stop.conf.j2").write_text("{% include 'override.conf' %}\n")
+    (templates / "override.conf.j2").write_text("{% include 'override.conf' %}\n")
     (tmp_path / "root" / FOLDER).mkdir()
     (tmp_path / "root" / FOLDER / "web.ini").write_bytes(GOOD)
     result, report = judge(tmp_path)
-    assert re.fullmatch(r"/etc/unitgen/templates/stop\.conf\.j2:1: error: .+ \[template\]\n", report)
+    assert re.fullmatch(r"/etc/unitgen/templates/override\.conf\.j2:1: error: .+ \[template\]\n", report)
     assert_fails_closed(result.outcomes[0])
 
 

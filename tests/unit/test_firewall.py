@@ -11,10 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.specs import find_refused, make_spec, place_all
-from unitgen.firewall import PASS, Rule, name_chain, plan_rules
+from unitgen.firewall import PASS, Rule, name_chain, plan_native, plan_policy, plan_ports, read_policy
 from unitgen.iptables import format_rules as format_iptables
 from unitgen.iptables import name_own
 from unitgen.model import Host, Spec
+from unitgen.network import is_managed, list_interfaces
 from unitgen.network_unit import plan_network
 from unitgen.nft import format_rules as format_nft
 
@@ -115,7 +116,9 @@ def format_input(lines: list[str], version: str) -> str:
     """For iptables-restore, as packaging/network puts it together."""
     blocks = []
     for table in TABLES:
-        own = [line.split(" ", 2)[2] for line in lines if line.startswith(f"{version} {table} ")]
+        own = [
+            line.split(" ", 2)[2] for line in lines if line.split()[:2] in ([version, table], ["ip", table])
+        ]
         blocks += [f"*{table}", *own, "COMMIT"] if own else []
     return "".join(f"{line}\n" for line in blocks)
 
@@ -138,7 +141,7 @@ NEEDS_TOOLS = pytest.mark.skipif(
 def test_iptables_takes_every_rule_set(name: str, text: str) -> None:
     assume(is_sound(text))
     lines = list_lines(name, text, "iptables")
-    assert {line.split()[0] for line in lines} <= {"ipv4", "ipv6"}
+    assert {line.split()[0] for line in lines} <= {"ip", "ipv4", "ipv6"}
     for version, tool in (("ipv4", "iptables-restore"), ("ipv6", "ip6tables-restore")):
         result = load(f"{tool} --noflush", format_input(lines, version))
         assert (result.returncode, result.stderr) == (0, "")
@@ -173,7 +176,17 @@ def plan(text: str, name: str = "web") -> tuple[Spec, dict[int, tuple[Rule, ...]
     places = place_all({**PEERS, name: text})
     assert find_refused(places) == []
     spec = make_spec(name, text)
-    return spec, plan_rules(spec, places[name].leases, places[name].friends)
+    if not is_managed(spec):
+        rules = tuple(plan_native(spec))
+        return spec, dict.fromkeys((4, 6), rules) if rules else {}
+    policy, (link,) = read_policy(spec, places[name].friends), list_interfaces(spec)
+    return spec, {
+        lease.version: (
+            *plan_policy(policy, lease.version, lease, link),
+            *plan_ports(spec, lease.version, lease),
+        )
+        for lease in places[name].leases
+    }
 
 
 @given(make_text())

@@ -302,7 +302,15 @@ def test_escape_is_case_sensitive(escape: str) -> None:
 def test_every_type_of_the_table_is_tried() -> None:
     """Here, in the tests of their modules, or, if it is a choice of words, in tests/errors."""
     names = {row.type.name for row in KEYS.values()}
-    choices = {"mode", "ownership", "architecture", "override or full", "boolean or auto", "iptables or nft"}
+    choices = {
+        "mode",
+        "ownership",
+        "architecture",
+        "override or full",
+        "keep or stub",
+        "boolean or auto",
+        "iptables or nft",
+    }
     elsewhere = (
         INTERFACE,
         PAIR,
