@@ -1,5 +1,6 @@
 """Mount specifications of systemd.nspawn(5) [Files]: Bind=, TemporaryFileSystem=, Overlay=, ..."""
 
+from functools import cache
 from typing import NamedTuple
 
 from unitgen.errors import BadValue
@@ -38,6 +39,7 @@ def split_fields(text: str) -> list[str]:
     return ["".join(field) for field in fields]
 
 
+@cache
 def read_bind(text: str) -> Bind:
     """The parts of SOURCE[:DESTINATION[:OPTIONS]]; raises BadValue."""
     fields = split_fields(text)

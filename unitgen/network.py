@@ -36,11 +36,12 @@ class Lease(NamedTuple):
         return 6 if ":" in self.address else 4
 
 
+_OTHERS = frozenset(("Network", mode) for mode in (*NATIVE_MODES, "Share"))
+
+
 def is_managed(spec: Spec) -> bool:
     """True if unitgen gives the container its network: with Address=, and if nothing is said at all."""
-    if spec.find("Network", "Address"):
-        return True
-    return not any(spec.find("Network", mode) for mode in (*NATIVE_MODES, "Share"))
+    return ("Network", "Address") in spec.settings or _OTHERS.isdisjoint(spec.settings)
 
 
 def find_owner(spec: Spec) -> str:

@@ -15,6 +15,7 @@ from unitgen.versions import is_supported
 RESOLV_CONF = "/etc/resolv.conf"
 RUNTIME_FOLDER = "/run/unitgen"
 
+_OPTIONS = {place: row for place, row in KEYS.items() if row.option}
 _BASE = ("systemd-nspawn", "--quiet", "--keep-unit", "--settings=no")
 
 
@@ -25,9 +26,9 @@ def build_command(spec: Spec, host: Host) -> tuple[str, ...]:
     """
     words = [*_enter_namespace(spec), *_BASE, f"--machine={spec.name}", *_choose_mode(spec)]
     words += [*_choose_users(spec), *_choose_network(spec), *_choose_journal(spec)]
-    for row in KEYS.values():
-        setting = spec.find(*row.id)
-        if setting and row.option and is_supported(setting, host):
+    for place, row in _OPTIONS.items():
+        setting = spec.settings.get(place)
+        if setting and is_supported(setting, host):
             words += _format_option(row, setting)
     parameters = spec.texts("Exec", "Parameters")
     if parameters:

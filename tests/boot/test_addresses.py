@@ -71,7 +71,7 @@ def census(host: Host) -> str:
         "ip -oneline address | cut -d' ' -f2-7 | grep -v fe80 | sort; ip -4 route show table all | sort;"
         "ip -6 route show table all | grep -vE 'fe80|multicast|anycast' | sort;"
         "(iptables-save; ip6tables-save) | grep -v '^#' | sed 's/\\[.*\\]//'; nft list tables | sort;"
-        "cut -d' ' -f2 /proc/mounts | sort; find /run/unitgen | sort"
+        "cut -d' ' -f2 /proc/mounts | sort; find /run/unitgen -path '*/kept*' -prune -o -print | sort"
     ).stdout
 
 
