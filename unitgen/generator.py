@@ -23,12 +23,13 @@ def main(argv: list[str], root: str = "/") -> int:
 
     try:
         from unitgen.errors import has_errors
-        from unitgen.kept import keep_result, recall_broken
+        from unitgen.kept import keep_result, note_surroundings, recall_broken
         from unitgen.pipeline import run_pipeline, write_result
 
+        before = note_surroundings(root)
         result = recall_broken(run_pipeline(root), root)
         problems = (*result.problems, *write_result(result, argv[1]))
-        keep_result(result, root, argv[1], sound=not has_errors(problems))
+        keep_result(result, before, root, argv[1], sound=not has_errors(problems))
     except Exception as error:  # systemd gives it /dev/null: a traceback would be seen by nobody
         report([(f"unitgen does not work: {type(error).__name__}: {error}", True)])
         return FAILED

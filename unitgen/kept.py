@@ -13,6 +13,7 @@ Python fails. Where one spec is broken, its container gets the files it had whil
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from fcntl import LOCK_EX, LOCK_NB, flock
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import NamedTuple
@@ -22,8 +23,8 @@ from unitgen.output import copy_files, remove_folder, replace_folder, write_file
 from unitgen.pipeline import Outcome, Result
 from unitgen.places import LIBRARIES, PLACES, PROGRAMS, TEMPLATES
 
-FOLDERS = ("/run/unitgen/kept", "/var/cache/unitgen/kept")
-"""That of this boot, and what unitgen-keep.service has saved for the next."""
+FOLDERS = ("/run/unitgen/kept", "/run/unitgen/kept.old", "/var/cache/unitgen/kept")
+"""That of this boot, which is .old for a moment, and what unitgen-keep.service has saved for the next."""
 
 _FACTS = ("/etc/machine-id", "/usr/lib/unitgen/version")
 _LINES = ("\n", "\r", "\\")  # b2sum would write such a name in another way
@@ -75,27 +76,56 @@ def _recall(kept: Kept, outcome: Outcome) -> Outcome:
     return outcome._replace(files=(*files, *outcome.notice), recalled=files) if files else outcome
 
 
-def keep_result(result: Result, root: str, out: str, *, sound: bool) -> None:
+class Surroundings(NamedTuple):
+    """Names of all that a run may depend on, and the content of what is not read by way of a tree."""
+
+    names: tuple[str, ...]
+    contents: Mapping[str, bytes]
+
+
+def note_surroundings(root: str) -> Surroundings:
+    """To be called before a run: what comes later is then found to be new by the next."""
+    place = root.rstrip("/")
+    contents = {}
+    for path in _FACTS:
+        if os.path.exists(place + path):
+            with open(place + path, "rb") as file:
+                contents[path] = file.read()
+    return Surroundings(tuple(list_inputs(place)), contents)
+
+
+def keep_result(result: Result, before: Surroundings, root: str, out: str, *, sound: bool) -> None:
     """Keep what was written to `out`, for good only if it is `sound`: without errors, and all of it there.
 
-    Where that cannot be, the next run does the work again.
+    Where that cannot be, or another run is about it, the next run does the work again.
     """
     place = root.rstrip("/") + FOLDERS[0]
-    new = f"{place}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        lock = os.open(os.path.dirname(place), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+            _keep(result, before, place, out, sound=sound)
+        finally:
+            os.close(lock)
+    except (OSError, ValueError):
+        pass
+
+
+def _keep(result: Result, before: Surroundings, place: str, out: str, *, sound: bool) -> None:
+    new = f"{place}.new"
     try:
         remove_folder(new)
-        os.makedirs(new, mode=0o755)
+        os.mkdir(new)
         # Sticky, which any chmod by number takes away again: the shell, which sees no modes, sees that.
         os.chmod(new, 0o1700)
         _fill(new, out, result)
         if sound:
-            _seal(new, root.rstrip("/"), result.inputs)
-        replace_folder(new, place)
+            _seal(new, before, result.inputs)
+        replace_folder(new, place, f"{place}.old")
     except (OSError, ValueError):
-        try:
-            remove_folder(new)
-        except OSError:
-            pass  # nothing looks at a folder of that name
+        remove_folder(new)
+        raise
 
 
 def _fill(new: str, out: str, result: Result) -> None:
@@ -113,14 +143,10 @@ def _list_good(outcome: Outcome) -> tuple[File, ...]:
     return outcome.files if outcome.state in ("ok", "warning") else outcome.recalled
 
 
-def _seal(new: str, root: str, inputs: Mapping[str, bytes]) -> None:
-    known = dict(inputs)
-    for path in _FACTS:
-        if os.path.exists(root + path):
-            with open(root + path, "rb") as file:
-                known[path] = file.read()
-    names = "".join(f"{name}\n" for name in (*list_inputs(root), *_list_kept(new)))
-    # In the place of its standard input, which has the names that are there.
+def _seal(new: str, before: Surroundings, inputs: Mapping[str, bytes]) -> None:
+    known = {**inputs, **before.contents}
+    names = "".join(f"{name}\n" for name in (*before.names, *_list_kept(new)))
+    # The names that are there stand for its standard input.
     text = _format_sums([*sorted(known.items()), ("-", os.fsencode(names))])
     with open(f"{new}/outputs", "rb") as file:
         seal = _format_sums([("outputs", file.read()), ("inputs", text.encode())])

@@ -39,14 +39,11 @@ def copy_files(files: Iterable[File], out: str, target: str) -> None:
             _write_file(file, path)
 
 
-def replace_folder(new: str, place: str) -> None:
-    """Put a folder in the place of another, which is removed. For a moment there is none."""
-    old = f"{new}.old"
-    remove_folder(old)
-    try:
+def replace_folder(new: str, place: str, old: str) -> None:
+    """Put a folder in the place of another, which is removed, and called `old` before it is."""
+    if os.path.lexists(place):
+        remove_folder(old)
         os.rename(place, old)
-    except FileNotFoundError:
-        pass
     os.rename(new, place)
     remove_folder(old)
 

@@ -75,6 +75,8 @@ class Tree:
 
         Raises Refused with the reason, or Masked.
         """
+        if self.contents.get(path):
+            return self.contents[path]  # the same for all that a run makes of it
         self.contents[path] = b""
         try:
             resolved = self._resolve(path, path, trust=True)
@@ -89,10 +91,10 @@ class Tree:
             raise Refused(_unreadable(path, error)) from error
         if not data:
             raise Masked
-        self.contents[path] = data
         if len(data) > MAX_FILE:
             message = f"the file is longer than {MAX_FILE >> 20} MiB"
             raise Refused(Problem("too-long", path, message, "split it into drop-ins"))
+        self.contents[path] = data
         return data
 
     def _check_file(self, path: str, status: os.stat_result) -> None:

@@ -117,7 +117,7 @@ def test_what_another_owns_is_not_used(root: Path) -> None:
 
 
 def test_what_was_saved_is_used_after_a_reboot(root: Path) -> None:
-    saved = root / FOLDERS[1].lstrip("/")
+    saved = root / FOLDERS[-1].lstrip("/")
     saved.parent.mkdir(parents=True)
     kept(root).rename(saved)
     write(root / SPEC, BAD)
