@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from unitgen.errors import BadValue
 from unitgen.interfaces import compute_siphash24
-from unitgen.values import Type, parse_machine
+from unitgen.values import Type, parse_machine, split_blanks
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -106,7 +106,7 @@ def each_version(parse: Callable[[str], str], *words: str) -> Callable[[str], tu
     """A parser for one value of each IP version at most, separated by blanks, and the given `words`."""
 
     def parse_all(text: str) -> tuple[str, ...]:
-        parsed = tuple(word if word in words else parse(word) for word in text.split())
+        parsed = tuple(word if word in words else parse(word) for word in split_blanks(text))
         kinds = [word if word in words else 6 if ":" in word else 4 for word in parsed]
         for kind in kinds:
             if kinds.count(kind) > 1:
@@ -178,5 +178,5 @@ ADDRESSES = Type("auto or ADDRESS[/PREFIX] ...", each_version(parse_interface_ad
 GATEWAYS = Type("ADDRESS ...", each_version(parse_address))
 POOLS = Type("NETWORK/PREFIX ...", each_version(parse_pool))
 LINK_ADDRESSES = Type("ADDRESS/PREFIX ...", each_version(parse_link_address))
-SERVERS = Type("ADDRESS ...", lambda text: tuple(map(parse_server, text.split())))
-PEERS = Type("networks and machine names", lambda text: tuple(map(parse_peer, text.split())))
+SERVERS = Type("ADDRESS ...", lambda text: tuple(map(parse_server, split_blanks(text))))
+PEERS = Type("networks and machine names", lambda text: tuple(map(parse_peer, split_blanks(text))))

@@ -19,47 +19,66 @@ def find_circles(specs: Iterable[Spec]) -> dict[str, Problem]:
         for later in spec.texts("Container", "Before"):
             if later != name:
                 earlier.setdefault(later, set()).add(name)
+    waiting = _Waiting(earlier)
     found = {}
-    rest = _drop_ordered(earlier)
-    for name in sorted(rest, reverse=True):
-        # One without a spec is of the vendor's making, and not for us to leave out.
-        circle = _walk_back(name, rest) if name in rest and name in known else ()
+    for name in sorted(
+        known, reverse=True
+    ):  # others are of the vendor's making, and not for us to leave out
+        circle = waiting.find_circle(name)
         if circle:
             found[name] = _describe(known[name], circle)
-            rest = _drop_ordered({other: rest[other] - {name} for other in rest if other != name})
+            waiting.drop([name])
     return found
 
 
-def _drop_ordered(earlier: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Those left when all have started that have nothing before them, and those after these, and so on."""
-    later: dict[str, list[str]] = {}
-    counts = {}
-    for name, before in earlier.items():
-        waiting = [other for other in before if other in earlier]
-        counts[name] = len(waiting)
-        for other in waiting:
-            later.setdefault(other, []).append(name)
-    ready = [name for name, count in counts.items() if not count]
-    for name in ready:
-        for other in later.get(name, ()):
-            counts[other] -= 1
-            if not counts[other]:
-                ready.append(other)
-    return {name: earlier[name] & counts.keys() for name, count in counts.items() if count}
+class _Waiting:
+    """Those that never get to start, because each has another of them before it. They are numbered in name
+    order and held in the bits of integers, so that a look at all that come before one is a single step.
+    """
 
+    def __init__(self, earlier: Mapping[str, set[str]]) -> None:
+        self._names = sorted(earlier)
+        numbers = {name: number for number, name in enumerate(self._names)}
+        self._later: dict[str, list[str]] = {name: [] for name in self._names}
+        self._counts = dict.fromkeys(self._names, 0)
+        self._earlier = dict.fromkeys(self._names, 0)
+        self._bits = {name: 1 << number for name, number in numbers.items()}
+        for name in self._names:
+            for before in earlier[name] & numbers.keys():
+                self._later[before].append(name)
+                self._counts[name] += 1
+                self._earlier[name] |= self._bits[before]
+        self._left = (1 << len(self._names)) - 1
+        self.drop([name for name in self._names if not self._counts[name]])
 
-def _walk_back(start: str, earlier: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """The shortest way from a container to itself by what starts before it; empty if there is none."""
-    reached: dict[str, str] = {}
-    queue = [start]
-    for name in queue:
-        for before in sorted(earlier.get(name, ())):
-            if before == start:
+    def drop(self, names: list[str]) -> None:
+        """Take these out, and those that then have nothing before them, and so on."""
+        for name in names:
+            self._left &= ~self._bits[name]
+            for other in self._later[name]:
+                self._counts[other] -= 1
+                if not self._counts[other] and self._left & self._bits[other]:
+                    names.append(other)
+
+    def find_circle(self, start: str) -> tuple[str, ...]:
+        """The shortest way from a container to itself by what starts before it; empty if there is none."""
+        if not self._left & self._bits[start]:
+            return ()
+        reached: dict[str, str] = {}
+        unseen = self._left
+        queue = [start]
+        for name in queue:
+            found = self._earlier[name] & unseen
+            if found & self._bits[start]:
                 return _trace(start, name, reached)
-            if before not in reached:
+            unseen &= ~found
+            while found:
+                lowest = found & -found
+                before = self._names[lowest.bit_length() - 1]
                 reached[before] = name
                 queue.append(before)
-    return ()
+                found ^= lowest
+        return ()
 
 
 def _trace(start: str, last: str, reached: Mapping[str, str]) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def _bridge(lines: list[_Line], path: str, problems: list[Problem]) -> list[str]
             skipping = bool(fault)
             in_section = not fault
             if in_section:
-                bridged.append(f"[{text[1:-1].strip()}:{number}]")
+                bridged.append(f"[{text[1:-1].strip(_BLANKS)}:{number}]")
         elif not fault and in_section:
             key, _, value = text.partition("=")
             bridged.append(f"{key.rstrip(_BLANKS)}:{number}={_GUARD}{value.strip(_BLANKS)}")
@@ -162,16 +162,17 @@ def _find_fault(text: str, in_section: bool) -> tuple[str, str] | None:
     if len(text) > MAX_LINE:
         return "the continued line is longer than 1 MiB, the most systemd reads", "shorten it"
     if text.startswith("["):
-        if text.endswith("]") and _is_name(text[1:-1].strip()):
+        if text.endswith("]") and _is_name(text[1:-1].strip(_BLANKS)):
             return None
         return f"{shown!r} is no section header", "write [Section] on a line of its own"
     key, equals, _ = text.partition("=")
+    key = key.rstrip(_BLANKS)
     if not equals:
         return f"{shown!r} is neither a section nor a setting", "write Key=value, or # in front of a comment"
-    if not _is_name(key.rstrip()):
-        return f"{key.rstrip()[:40]!r} is no key", "keys are letters, digits and -"
+    if not _is_name(key):
+        return f"{key[:40]!r} is no key", "keys are letters, digits and -"
     if not in_section:
-        return f"{key.rstrip()}= stands before the first section", "put a [Section] above it"
+        return f"{key}= stands before the first section", "put a [Section] above it"
     return None
 
 

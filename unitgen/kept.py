@@ -6,6 +6,7 @@ Python fails. Where one spec is broken, its container gets the files it had whil
     tree/      the files as they were written
     outputs    their checksums, in the form of b2sum(1)
     owners     `MACHINE PATH` for each file that belongs to one container and is no stub
+    unsaved    there until it is saved for the next boot
     inputs     checksums of all that the files depend on; absent after a run with errors
     seal       checksums of outputs and inputs, so that nothing can be cut short; absent with inputs
 """
@@ -136,7 +137,7 @@ def _fill(new: str, out: str, result: Result) -> None:
         f"{outcome.source.name} {file.path}\n" for outcome in result.outcomes for file in _list_good(outcome)
     )
     sums.append(("owners", owners.encode()))
-    write_files([File("outputs", _format_sums(sums)), File("owners", owners)], new)
+    write_files([File("outputs", _format_sums(sums)), File("owners", owners), File("unsaved")], new)
 
 
 def _list_good(outcome: Outcome) -> tuple[File, ...]:

@@ -24,9 +24,10 @@ from unitgen.values import (
     OWN_CAPABILITIES,
     PATH,
     RLIMIT,
+    RLIMIT_CPU,
     RLIMIT_NICE,
+    RLIMIT_RTTIME,
     RLIMIT_SIZE,
-    RLIMIT_TIME,
     SET_CREDENTIAL,
     SIGNAL,
     SIZE,
@@ -40,6 +41,7 @@ from unitgen.values import (
     parse_machine,
     parse_number,
     parse_path,
+    split_blanks,
 )
 
 _BASE64 = re.compile("base64:[A-Za-z0-9+/]+=*")
@@ -230,14 +232,14 @@ EXEC = (
     *(
         Key("Exec", f"Limit{name}", kind, f"The resource limit RLIMIT_{name}.", f"--rlimit={name}={{}}")
         for name, kind in (
-            ("CPU", RLIMIT_TIME),
+            ("CPU", RLIMIT_CPU),
             *(
                 (name, RLIMIT_SIZE)
                 for name in ("FSIZE", "DATA", "STACK", "CORE", "RSS", "AS", "MEMLOCK", "MSGQUEUE")
             ),
             *((name, RLIMIT) for name in ("NOFILE", "NPROC", "LOCKS", "SIGPENDING", "RTPRIO")),
             ("NICE", RLIMIT_NICE),
-            ("RTTIME", RLIMIT_TIME),
+            ("RTTIME", RLIMIT_RTTIME),
         )
     ),
     Key(
@@ -589,7 +591,7 @@ def _parse_family(text: str) -> str:
 
 def _parse_families(text: str) -> str:
     negated = "~" if text.startswith("~") else ""
-    names = text.removeprefix("~").split()
+    names = split_blanks(text.removeprefix("~"))
     if names == ["none"] and not negated:
         return "none"
     return negated + " ".join(map(_parse_family, names))

@@ -62,7 +62,7 @@ def read_bind(text: str) -> Bind:
 
 def _check_source(source: str) -> None:
     path = source.removeprefix("+")
-    if path and not path.startswith("/"):
+    if source and not path.startswith("/"):
         raise BadValue(
             f"{source!r} is not an absolute path", "begin it with /, or +/ for a path in the image"
         )

@@ -154,13 +154,19 @@ def _format_rules(
 
 def _merge_lines(four: list[str], six: list[str]) -> Iterator[str]:
     """Say once what is the same, and keep the order of both: these lines are most of what boot reads."""
-    rest = list(six)
+    places: dict[str, list[int]] = {}
+    for place in reversed(range(len(six))):
+        places.setdefault(six[place], []).append(place)
+    said = 0
     for line in four:
-        if line not in rest:
+        left = places.get(line, [])
+        while left and left[-1] < said:
+            left.pop()
+        if not left:
             yield f"ipv4 {line}"
             continue
-        place = rest.index(line)
-        yield from (f"ipv6 {other}" for other in rest[:place])
+        place = left.pop()
+        yield from (f"ipv6 {other}" for other in six[said:place])
         yield f"ip {line}"
-        del rest[: place + 1]
-    yield from (f"ipv6 {other}" for other in rest)
+        said = place + 1
+    yield from (f"ipv6 {other}" for other in six[said:])

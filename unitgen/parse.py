@@ -1,5 +1,6 @@
 """Assignments of all files of a container to one Spec, with every problem there is."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,18 @@ from unitgen.sources import Source
 from unitgen.suggestion import suggest
 
 _LONGEST_VALUE = 128 * 1024 - 64  # MAX_ARG_STRLEN of the kernel, less what the option itself takes
+_MOST_WORDS = 5000
+# Where each word costs time or a rule of the firewall. Blanks elsewhere may belong to a path or to text.
+_LISTS = frozenset(
+    [
+        *(("Files", key) for key in ("BindUser", "BindUserGroup", "Overlay", "OverlayReadOnly")),
+        *(("Service", key) for key in ("IPAddressAllow", "IPAddressDeny")),
+        *(key for key, row in KEYS.items() if row.many and key[0] != "Files" and "Credential" not in key[1]),
+        *(("Network", key) for key in ("Address", "Gateway", "Pool", "BridgeAddress")),
+        *(("Install", key) for key in DIRECTIVES["Install"]),
+    ]
+)
+_QUOTED = re.compile("\"[^\"]*\"|'[^']*'")
 
 
 class _Entry(NamedTuple):
@@ -38,6 +51,16 @@ class _Collector:
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], list[_Entry]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def has_room(self, key: tuple[str, str], value: str, *, append: bool) -> bool:
+        """True if the words of a value, which is not parsed yet, are not too many with those before it."""
+        if key not in _LISTS:
+            return True
+        count = _count_words(key[1], value) + (self._counts.get(key, 0) if append else 0)
+        if count <= _MOST_WORDS:
+            self._counts[key] = count
+        return count <= _MOST_WORDS
 
     def add(self, key: tuple[str, str], entry: _Entry, *, append: bool) -> None:
         if append:
@@ -51,6 +74,7 @@ class _Collector:
         for other in [other for other in self._entries if family and other[1].startswith(family)]:
             del self._entries[other]
         self._entries.pop(key, None)
+        self._counts.pop(key, None)
 
     def finish(self) -> dict[tuple[str, str], Setting]:
         return {key: Setting(*key, *zip(*entries, strict=True)) for key, entries in self._entries.items()}
@@ -116,6 +140,8 @@ def _apply_own(assignment: Assignment, collector: _Collector) -> Iterator[Proble
     elif len(assignment.value.encode()) > _LONGEST_VALUE:
         message = "the value is longer than 128 KiB, the most the kernel passes to a program"
         yield _problem(assignment, "too-long", message, "shorten it or use several lines")
+    elif not collector.has_room(row.id, assignment.value, append=row.many):
+        yield _complain_of_words(assignment)
     else:
         try:
             value = row.type.parse(assignment.value)
@@ -144,6 +170,9 @@ def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Pro
             hint = _hint_key(assignment, DIRECTIVES[section])
             yield _problem(assignment, "unknown-key", "systemd has no such directive", hint)
             return
+        if not collector.has_room((section, name), value, append=not is_single(name)):
+            yield _complain_of_words(assignment)
+            return
         if value:
             check_directive(section, name, value)
     except BadValue as error:
@@ -156,6 +185,15 @@ def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Pro
     collector.add(
         (section, name), _entry(assignment, value, value), append=bool(value) and not is_single(name)
     )
+
+
+def _count_words(key: str, value: str) -> int:
+    return value.count(":") if key.startswith("Overlay") else len(_QUOTED.sub("x", value).split())
+
+
+def _complain_of_words(assignment: Assignment) -> Problem:
+    message = f"more than {_MOST_WORDS} words in a list, those of earlier lines among them"
+    return _problem(assignment, "too-long", message, "write fewer, as one network for many addresses")
 
 
 def _hint_key(assignment: Assignment, names: Iterable[str]) -> str:

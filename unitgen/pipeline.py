@@ -120,7 +120,7 @@ class Workshop:
             return Draft(source, spec, ())
         try:
             spec, problems = parse_source(source, self._documents)
-            problems = (*problems, *check_rules(spec), *check_versions(spec, self._host))
+            problems = (*problems, *check_rules(spec, self._host.backend), *check_versions(spec, self._host))
         except Exception as error:  # a guard between a fault of unitgen's and the other containers
             problems = (*source.problems, _describe_fault(error, source.path))
         return Draft(source, spec, problems)

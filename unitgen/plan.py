@@ -19,7 +19,7 @@ from unitgen.network_unit import (
     plan_network,
 )
 from unitgen.nspawn import RUNTIME_FOLDER, boots, build_command, plan_stop
-from unitgen.values import parse_path
+from unitgen.values import parse_path, split_blanks
 from unitgen.versions import is_supported
 
 _DEFAULT_TARGET = "machines.target"
@@ -148,7 +148,7 @@ def plan_shared(files: Iterable[File]) -> tuple[File, ...]:
     """
     paths = [file.path for file in files]
     wanted = [_DEFAULT_TARGET] if any(path.startswith(f"{_DEFAULT_TARGET}.") for path in paths) else []
-    wanted += ["unitgen-keep.path", "unitgen-keep.service"] if paths else []
+    wanted += ["unitgen-keep.path"] if paths else []
     return tuple(
         File(f"multi-user.target.wants/{unit}", target=f"/usr/lib/systemd/system/{unit}") for unit in wanted
     )
@@ -172,9 +172,12 @@ def plan_links(spec: Spec, host: Host) -> tuple[File, ...]:
     return (*links, *(File(alias, target=unit) for alias in _list_words(spec, "Alias", host)))
 
 
-def _list_words(spec: Spec, key: str, host: Host) -> list[str]:
+def _list_words(spec: Spec, key: str, host: Host) -> tuple[str, ...]:
+    """Each once: a word may stand there several times."""
     setting = spec.find("Install", key)
-    return " ".join(map(str, setting.values)).split() if setting and is_supported(setting, host) else []
+    if not setting or not is_supported(setting, host):
+        return ()
+    return tuple(dict.fromkeys(word for value in setting.values for word in split_blanks(str(value))))
 
 
 def _describe(spec: Spec) -> Text:

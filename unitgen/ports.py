@@ -17,6 +17,7 @@ _PORT = re.compile(
 )
 _PAGE = 64  # ports
 Owner = TypeVar("Owner")
+_Side = tuple[str, str | None]  # protocol, and an address of the host, or None for whatever it is
 _HINT = (
     "write [tcp:|udp:|tcp+udp:][ADDRESS:]HOST[:CONTAINER], ports from 1 to 65535 or ranges like 8000-8010"
 )
@@ -84,37 +85,39 @@ class PortBook(Generic[Owner]):
     """Ports and who has them, found without a look at all of them."""
 
     def __init__(self) -> None:
-        self._all: dict[str, list[tuple[Port, Owner]]] = {}
-        self._wide: dict[str, list[tuple[Port, Owner]]] = {}
-        self._pages: dict[tuple[str, int], list[tuple[Port, Owner]]] = {}
+        self._all: dict[_Side, list[tuple[Port, Owner]]] = {}
+        self._wide: dict[_Side, list[tuple[Port, Owner]]] = {}
+        self._pages: dict[tuple[_Side, int], list[tuple[Port, Owner]]] = {}
 
     def add(self, port: Port, owner: Owner) -> None:
         """Enter a port."""
         entry = (port, owner)
-        self._all.setdefault(port.protocol, []).append(entry)
-        if _is_wide(port):
-            self._wide.setdefault(port.protocol, []).append(entry)
-        else:
-            for page in _list_pages(port):
-                self._pages.setdefault(page, []).append(entry)
+        for side in ((port.protocol, port.address), (port.protocol, None)):
+            self._all.setdefault(side, []).append(entry)
+            if _is_wide(port):
+                self._wide.setdefault(side, []).append(entry)
+            else:
+                for page in _list_pages(port):
+                    self._pages.setdefault((side, page), []).append(entry)
 
     def find(self, port: Port) -> Iterator[tuple[Port, Owner]]:
         """The entries that a packet to the port could be meant for as well; some of them twice."""
-        if _is_wide(port):
-            candidates = self._all.get(port.protocol, [])
-        else:
-            pages = [self._pages.get(page, []) for page in _list_pages(port)]
-            candidates = [*self._wide.get(port.protocol, []), *chain.from_iterable(pages)]
-        return (entry for entry in candidates if port.overlaps(entry[0]))
+        for address in (port.address, "") if port.address else (None,):
+            side = (port.protocol, address)
+            if _is_wide(port):
+                candidates = self._all.get(side, [])
+            else:
+                pages = [self._pages.get((side, page), []) for page in _list_pages(port)]
+                candidates = [*self._wide.get(side, []), *chain.from_iterable(pages)]
+            yield from (entry for entry in candidates if port.overlaps(entry[0]))
 
 
 def _is_wide(port: Port) -> bool:
     return port.host.last - port.host.first >= _PAGE
 
 
-def _list_pages(port: Port) -> Iterator[tuple[str, int]]:
-    for page in range(port.host.first // _PAGE, port.host.last // _PAGE + 1):
-        yield port.protocol, page
+def _list_pages(port: Port) -> range:
+    return range(port.host.first // _PAGE, port.host.last // _PAGE + 1)
 
 
 def list_pairs(port: Port) -> Iterator[tuple[int, int]]:

@@ -7,11 +7,11 @@ from importlib import import_module
 from types import ModuleType
 
 from unitgen.errors import TemplateError
-from unitgen.escape import Text, plain
+from unitgen.escape import FORBIDDEN, Text, plain
 from unitgen.model import File
 from unitgen.places import TEMPLATES
 from unitgen.plan import Rendering
-from unitgen.tree import Masked, Tree
+from unitgen.tree import Masked, Refused, Tree
 
 # jinja2 imports them for what hardly any template does, which takes a tenth of its time; and boot waits.
 _SELDOM = ("json", "tempfile")
@@ -33,8 +33,7 @@ def _stand_in(name: str) -> ModuleType:
 _stand_ins = {name: _stand_in(name) for name in _SELDOM if name not in sys.modules}
 sys.modules.update(_stand_ins)
 try:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateSyntaxError
-    from jinja2 import TemplateError as JinjaError
+    from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError
 finally:
     for _name, _module in _stand_ins.items():
         if sys.modules.get(_name) is _module:
@@ -66,20 +65,28 @@ class Renderer:
 
     def _render(self, template: str, holes: Mapping[str, object]) -> str:
         try:
-            return self._environment.get_template(template).render(holes)
+            text = self._environment.get_template(template).render(holes)
+        except (Refused, TemplateError):
+            raise
         except TemplateSyntaxError as error:
             raise TemplateError(error.filename or template, error.lineno, error.message or "") from error
-        except (
-            JinjaError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except TemplateNotFound as error:
             path, line = _locate(template)
-            raise TemplateError(path, line, str(error)) from error
+            raise TemplateError(path, line, f"there is no template {error.name!r}") from error
+        except Exception as error:  # whatever a template computes, or compiles to
+            path, line = _locate(template)
+            raise TemplateError(path, line, str(error) or type(error).__name__) from error
+        self._check_text(template, text)
+        return text
+
+    def _check_text(self, template: str, text: str) -> None:
+        """Holes are escaped, but a template has characters of its own, and systemd drops a unit for some."""
+        for number, line in enumerate(text.split("\n"), 1):
+            found = None if line.isprintable() else FORBIDDEN.search(line)
+            if found:
+                path = self._environment.get_template(template).filename or template
+                message = f"U+{ord(found[0]):04X} stands in line {number} of what it makes"
+                raise TemplateError(path, 0, message)
 
     def _load(self, template: str) -> tuple[str, str, Callable[[], bool]] | None:
         site = f"{TEMPLATES}/{template}{_SUFFIX}"
@@ -91,6 +98,8 @@ class Renderer:
             except UnicodeDecodeError as error:
                 raise TemplateError(site, 0, f"byte {error.start} is not UTF-8") from error
         path = os.path.join(_PACKAGED, template + _SUFFIX)
+        if not os.path.isfile(path):
+            return None
         with open(path, encoding="utf-8") as file:
             return file.read(), path, lambda: True
 

@@ -1,7 +1,7 @@
 """Settings of one spec that exclude or need each other, as verify_arguments() of nspawn.c has it."""
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import chain, combinations
 
 from unitgen.directives import UNIT_NAME
 from unitgen.errors import Problem, cap_problems
@@ -11,6 +11,7 @@ from unitgen.mounts import find_target
 from unitgen.network import NATIVE_MODES, find_owner, has_private_network, is_managed
 from unitgen.nspawn import boots
 from unitgen.ports import PortBook, read_ports
+from unitgen.values import split_blanks
 
 # What belongs to a network of unitgen's, and to the one container that has it.
 _OF_ADDRESS = (
@@ -20,6 +21,7 @@ _OF_ADDRESS = (
     ("Firewall", "Isolate"),
 )
 _MOST_NATIVE_PORTS = 1000
+_MOST_MAPPED_PORTS = 10_000  # of a spec, in ranges of no more than _MOST_NATIVE_PORTS
 
 _EXCLUSIVE = (
     *((("Container", first), ("Container", second)) for first, second in combinations(IMAGES, 2)),
@@ -56,9 +58,10 @@ _NEEDS = (
 )
 
 
-def check_rules(spec: Spec) -> tuple[Problem, ...]:
-    """Every conflict in a spec."""
-    return tuple(cap_problems((problem for check in _CHECKS for problem in check(spec)), spec.path))
+def check_rules(spec: Spec, backend: str = "") -> tuple[Problem, ...]:
+    """Every conflict in a spec. `backend` is that of the firewall where the spec does not say."""
+    checks = (*(check(spec) for check in _CHECKS), _check_map(spec, backend))
+    return tuple(cap_problems(chain.from_iterable(checks), spec.path))
 
 
 def _check_exclusive(spec: Spec) -> Iterator[Problem]:
@@ -133,7 +136,6 @@ def _check_native(spec: Spec) -> Iterator[Problem]:
 
 def _check_ports(spec: Spec) -> Iterator[Problem]:
     earlier: PortBook[None] = PortBook()
-    backend = spec.text("Firewall", "Backend")
     for value, (path, line) in spec.parts("Network", "Port"):
         for port in read_ports(str(value)):
             other = next(earlier.find(port), None)
@@ -143,13 +145,24 @@ def _check_ports(spec: Spec) -> Iterator[Problem]:
             if is_managed(spec) and port.address and not _has_version(spec, port.address):
                 message = f"the container has no address of the kind of {port.address}"
                 yield Problem("conflict", path, message, "add one to Address=", line, "Network", "Port")
-            shifted = port.host != port.guest and port.host.last - port.host.first >= _MOST_NATIVE_PORTS
-            if is_managed(spec) and shifted and backend == "nft":
-                message = f"nft has to name each of more than {_MOST_NATIVE_PORTS} ports that change"
-                yield Problem(
-                    "conflict", path, message, "write the same on both sides", line, "Network", "Port"
-                )
             earlier.add(port, None)
+
+
+def _check_map(spec: Spec, backend: str) -> Iterator[Problem]:
+    """Ranges of ports that change, in which nft has to name each."""
+    if not is_managed(spec) or spec.text("Firewall", "Backend", backend) != "nft":
+        return
+    count = 0
+    for value, (path, line) in spec.parts("Network", "Port"):
+        shifted = [port for port in read_ports(str(value)) if port.host != port.guest]
+        lengths = [port.host.last - port.host.first + 1 for port in shifted]
+        count += sum(length for length in lengths if length > 1)
+        most = _MOST_NATIVE_PORTS if max(lengths, default=0) > _MOST_NATIVE_PORTS else _MOST_MAPPED_PORTS
+        if most == _MOST_NATIVE_PORTS or count > most:
+            message = f"nft has to name each of more than {most} ports that change"
+            yield Problem("conflict", path, message, "write the same on both sides", line, "Network", "Port")
+        if count > _MOST_MAPPED_PORTS:
+            return
 
 
 def _is_default(setting: Setting) -> bool:
@@ -224,7 +237,7 @@ def _check_dependencies(spec: Spec) -> Iterator[Problem]:
 def _check_install(spec: Spec) -> Iterator[Problem]:
     for key in ("WantedBy", "RequiredBy", "UpheldBy", "Alias"):
         for value, (path, line) in spec.parts("Install", key):
-            for unit in str(value).split():
+            for unit in split_blanks(str(value)):
                 fault = _find_fault(key, unit, spec.name)
                 if fault:
                     yield Problem("bad-value", path, *fault, line, "Install", key)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from unitgen.amounts import parse_rlimit, parse_size
 from unitgen.errors import BadValue
 from unitgen.model import Value
 
@@ -44,12 +45,11 @@ C_ESCAPE = re.compile(
     r"""|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|U00(0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
 )
 """The escapes of systemd.syntax(7)."""
-SIZE_PATTERN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?( ?[KMGTPEB])?")
-# Possessive, because a plain + over numbers without units backtracks without end.
-_TIME = re.compile(
-    r"(?:(?:[0-9]{1,9}+(?:\.[0-9]++)?|\.[0-9]++) *+(?:usec|us|µs|μs|msec|ms|seconds?|sec|s|minutes?|min"
-    r"|months?|m|hours?|hr|h|days?|d|weeks?|w|M|years?|y)?+ *+)++"
-)
+
+
+def split_blanks(text: str) -> list[str]:
+    """Words between the blanks that systemd knows; str.split() takes those of Unicode for blanks, too."""
+    return re.findall("[^ \t\n\r]+", text)
 
 
 def split_words(text: str, *, escapes: bool = False) -> tuple[str, ...]:
@@ -122,10 +122,10 @@ def parse_machine(text: str) -> str:
 
 def parse_machines(text: str) -> tuple[str, ...]:
     """Machine names separated by blanks."""
-    for name in text.split():
+    for name in split_blanks(text):
         if name.endswith((".service", ".target", ".socket", ".mount", ".timer", ".path", ".slice")):
             raise BadValue(f"{name!r} is a unit", "write the bare name of a container, or use [Unit]")
-    return tuple(map(parse_machine, text.split()))
+    return tuple(map(parse_machine, split_blanks(text)))
 
 
 def choice(
@@ -153,7 +153,7 @@ def each(parse: Callable[[str], str], *, quotes: bool = True) -> Callable[[str],
     """A parser for words separated by blanks, each parsed by `parse`."""
 
     def parse_all(text: str) -> tuple[str, ...]:
-        return tuple(map(parse, split_words(text) if quotes else text.split()))
+        return tuple(map(parse, split_words(text) if quotes else split_blanks(text)))
 
     return parse_all
 
@@ -171,6 +171,13 @@ def parse_user(text: str) -> str:
     """A user name or number inside the container."""
     if not _USER.fullmatch(text) or len(text) > 31:
         raise BadValue(f"{text!r} is not a user name", "write a name or a number")
+    return text
+
+
+def _parse_bound_user(text: str) -> str:
+    """systemd-nspawn takes the strictest kind of name for what it binds."""
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_-]{0,30}", text):
+        raise BadValue(f"{text!r} is not a user name", "write a name of letters, digits, _ and -")
     return text
 
 
@@ -223,7 +230,7 @@ def parse_number(low: int, high: int) -> Callable[[str], str]:
 
 def parse_cpus(text: str) -> str:
     """CPU numbers and ranges, separated by blanks or commas."""
-    words = text.replace(",", " ").split()
+    words = split_blanks(text.replace(",", " "))
     for word in words:
         first, dash, last = word.partition("-")
         numbers = [first, last] if dash else [first]
@@ -246,7 +253,7 @@ _SYSCALL_GROUPS = frozenset(
 
 def parse_syscalls(text: str) -> str:
     """System calls and @groups separated by blanks; ~ in front makes a deny list."""
-    words = text.removeprefix("~").split()
+    words = split_blanks(text.removeprefix("~"))
     for word in words:
         if not (word in _SYSCALL_GROUPS if word.startswith("@") else re.fullmatch("[a-z0-9_]+", word)):
             hint = "write names like chroot or @mount, with one ~ in front to deny them"
@@ -254,61 +261,6 @@ def parse_syscalls(text: str) -> str:
     if not words:
         raise BadValue("no system call is named", "write names like chroot or @mount")
     return ("~" if text.startswith("~") else "") + " ".join(words)
-
-
-_LIMIT_UNITS = {
-    "number": re.compile(r"0|[1-9][0-9]{0,18}"),
-    # A nice level with its sign, or what setrlimit(2) counts: 20 less the level.
-    "nice level": re.compile(r"[+-]?0|\+1?[1-9]|\+10|-1?[1-9]|-10|-20|[1-3]?[0-9]|40"),
-    "size": SIZE_PATTERN,
-    "time": _TIME,
-}
-SIZE_FACTORS = {unit: 1024**power for power, unit in enumerate(" KMGTPE")}
-
-
-def parse_rlimit(kind: str) -> Callable[[str], str]:
-    """A parser for SOFT[:HARD] of systemd.exec(5), of numbers, sizes or times."""
-    pattern = _LIMIT_UNITS[kind]
-
-    def parse(text: str) -> str:
-        bounds = text.split(":")
-        endless = () if kind == "nice level" else ("infinity",)
-        if len(bounds) > 2 or not all(bound in endless or pattern.fullmatch(bound) for bound in bounds):
-            what = " or ".join((f"a {kind}", *endless))
-            raise BadValue(f"{text!r} is not a limit", f"write SOFT or SOFT:HARD, {what}")
-        if kind != "time" and len(bounds) == 2 and _measure(bounds[0]) > _measure(bounds[1]):
-            raise BadValue(f"the soft limit {bounds[0]} is above the hard limit {bounds[1]}", "swap them")
-        return text
-
-    return parse
-
-
-def _measure(bound: str) -> float:
-    if bound == "infinity":
-        return float("inf")
-    unit = bound.rstrip("B")[-1:]
-    return float(bound.rstrip("KMGTPEB ")) * (SIZE_FACTORS[unit] if unit in SIZE_FACTORS else 1)
-
-
-def parse_size(text: str) -> str:
-    """Bytes with an optional K, M, G, T, P or E, base 1024."""
-    if not SIZE_PATTERN.fullmatch(text):
-        raise BadValue(f"{text!r} is not a size", "write bytes, or a number with K, M, G or T")
-    return text
-
-
-def parse_percent(text: str) -> str:
-    """A percentage of systemd.resource-control(5), with its sign."""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]{1,2})?%", text) or not text.strip("0.%"):
-        raise BadValue(f"{text!r} is not a percentage above 0", "write like 50%")
-    return text
-
-
-def parse_span(text: str) -> str:
-    """A time span of systemd.time(7)."""
-    if text == "infinity" or _TIME.fullmatch(text):
-        return text
-    raise BadValue(f"{text!r} is not a time span", "write like 30s, 5min or 1h 30min")
 
 
 def parse_credential_id(text: str) -> str:
@@ -347,7 +299,7 @@ MACHINES = Type("machine names", parse_machines)
 WORDS = Type("words", split_words)
 ENVIRONMENT = Type("NAME=VALUE ...", each(parse_assignment))
 USER = Type("user", parse_user)
-USERS = Type("users", each(parse_user))
+USERS = Type("users", each(_parse_bound_user))
 CAPABILITIES = Type("capabilities", each(parse_capability))
 OWN_CAPABILITIES = Type("capabilities", each(parse_own_capability))
 SIGNAL = Type("signal", parse_signal)
@@ -360,4 +312,5 @@ LOAD_CREDENTIAL = Type("ID:PATH", parse_load_credential)
 RLIMIT = Type("SOFT[:HARD]", parse_rlimit("number"))
 RLIMIT_NICE = Type("SOFT[:HARD]", parse_rlimit("nice level"))
 RLIMIT_SIZE = Type("SIZE[:SIZE]", parse_rlimit("size"))
-RLIMIT_TIME = Type("TIME[:TIME]", parse_rlimit("time"))
+RLIMIT_CPU = Type("TIME[:TIME]", parse_rlimit("time in seconds"))
+RLIMIT_RTTIME = Type("TIME[:TIME]", parse_rlimit("time in microseconds"))

@@ -44,6 +44,9 @@ BYTES: dict[str, bytes] = {
     "long-comment": b"# %b\n[Exec]\nBoot=no\n" % (b"x" * 2 * MIB),
     "long-continued": b"[Exec]\nParameters=a\\\n%bb\nBoot=ture\n" % ((b"a" * 1022 + b" \\\n") * 2048),
     "long-value": b"[Exec]\nParameters=%b\nBoot=no\n" % (b"x" * 128 * 1024),
+    "many-words": b"[Network]\nDNS=%b\nDNS=192.0.2.3 192.0.2.4 192.0.2.5\nDNS=\nDNS=192.0.2.6\n"
+    b"[Service]\nIPAddressDeny=%b\n[Install]\nWantedBy=%b\n"
+    % (b"192.0.2.1 " * 4998, b"192.0.2.2 " * 5001, b"a.target " * 6000),
     "long-file": b"[Exec]\n" + b"# filled\n" * (5 * MIB // 9),
     "long-unit": b"[Service]\n" + b"Environment=A=%b\n" % (b"x" * 120_000) * 10,
     "many-percents": b"[Container]\nDescription=%b\n" % (b"%" * 600_000),
@@ -156,6 +159,15 @@ def _make_template_modes(root: Path) -> None:
     _put(root, "etc/unitgen/templates/override.conf.j2", b"# The site's own.\n", 0o666)
 
 
+def _make_template(line: str) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        _put(root, f"{FOLDER}/web.ini")
+        text = f"[Service]\nExecStart=\nExecStart=/bin/true\n{line}\n"
+        _put(root, "etc/unitgen/templates/override.conf.j2", text.encode())
+
+    return make
+
+
 def _make_template_bytes(root: Path) -> None:
     _put(root, f"{FOLDER}/web.ini")
     _put(root, "etc/unitgen/templates/override.conf.j2", b"# \xff\n")
@@ -179,6 +191,10 @@ TREES: dict[str, Callable[[Path], None]] = {
     "unwritable": _make_unwritable,
     "template-modes": _make_template_modes,
     "template-bytes": _make_template_bytes,
+    "template-control": _make_template("Environment=A=\x1f"),
+    "template-noncharacter": _make_template("Environment=A=\ufdd0"),
+    "template-include": _make_template("{% include 'nothing' %}"),
+    "template-runtime": _make_template("{{ cycler() }}"),
 }
 NEED_ROOT = ("owners", "folder-owner")
 NEED_USER = ("unreadable",)

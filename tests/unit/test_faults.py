@@ -24,12 +24,12 @@ LAUNCHER = Path(__file__).parents[2] / "packaging/unitgen-generator"
 WRITES = ("os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink")
 READS = ("open", "os.listdir", "os.scandir")
 FOLDER = "etc/unitgen/containers"
+KEPT = FOLDERS[0][1:]
 GOOD = "[Exec]\nBoot=no\nParameters=sleep infinity\n[Service]\nMemoryMax=64M\n"
 BAD = GOOD.replace("64M", "much")
 FILES = {
     f"{FOLDER}/app.ini": GOOD,
-    f"{FOLDER}/full.ini": "[Container]\nUnit=full\n" + GOOD,
-    f"{FOLDER}/web.ini": GOOD + "[Network]\nPort=8080:80\n",
+    f"{FOLDER}/web.ini": "[Container]\nUnit=full\n" + GOOD,
     f"{FOLDER}/container.ini.d/10-all.ini": "[Service]\nTasksMax=50\n",
     "usr/lib/unitgen/version": "1\n",
     "usr/lib/systemd/libsystemd-shared-252.so": "",
@@ -90,8 +90,8 @@ def disturb(
     which: Callable[[str, tuple[object, ...]], bool] = is_write,
     again: bool = False,
 ) -> int | None:
-    """Have an action done at the n-th event of a run (`again`: from then on); how that ended, or None if there
-    are fewer events. In a process of its own, since a hook stays.
+    """Have an action done at the n-th event of a run (`again`: from then on); how the run ended, or None if
+    there are fewer events. In a process of its own, since a hook stays.
     """
     out = root.parent / "disturbed"
     shutil.rmtree(out, ignore_errors=True)
@@ -157,7 +157,7 @@ def assert_whole(out: dict[str, str], good: dict[str, str]) -> None:
 def assert_right(root: Path, good: dict[str, str], status: int = 0) -> None:
     """The next run is right, and takes away whatever the last one has left."""
     assert run(root) == (status, good)
-    assert os.listdir(root / "run/unitgen") == ["kept"]
+    assert not list((root / KEPT).parent.glob("kept.*"))
     assert find_kept(str(root))
 
 
@@ -174,44 +174,50 @@ def test_killed_at_any_write(root: Path) -> None:
             break
         assert_whole(read_tree(root.parent / "disturbed"), good)
         assert_right(root, good)
-    assert number > 30
+    assert number > 20
 
 
 def test_killed_at_any_write_after_another(root: Path) -> None:
     """What is kept is that of before, or that of this run, and no mixture."""
-    before = run_afresh(root)
+    before = run(root)
+    shutil.copytree(root / "run", root / "before", symlinks=True)
     write(root / f"{FOLDER}/web.ini", FILES[f"{FOLDER}/web.ini"].replace("64M", "65M"))
     after = run_afresh(root)
     for number in count_up():
-        make_root(root)
-        assert run(root) == (0, before)
-        write(root / f"{FOLDER}/web.ini", FILES[f"{FOLDER}/web.ini"].replace("64M", "65M"))
+        restore(root)
         if disturb(root, number, die) is None:
             break
         assert_whole(read_tree(root.parent / "disturbed"), after)
-        if (root / FOLDERS[0][1:]).exists():
+        if (root / KEPT).exists():
             assert find_kept(str(root)), "it is whole"
-            assert read_tree(root / FOLDERS[0][1:] / "tree") in (before, after)
+            assert read_tree(root / KEPT / "tree") in (before[1], after)
         assert_right(root, after)
 
 
+def restore(root: Path) -> None:
+    """Have kept what was kept before."""
+    shutil.rmtree(root / "run")
+    shutil.copytree(root / "before", root / "run", symlinks=True)
+
+
 def test_killed_while_a_spec_is_broken(root: Path) -> None:
-    """The container has what it had, whenever the run before was killed."""
+    """The container has what it had, at whatever moment the run before was killed."""
+    assert run(root)[0] == 0
+    shutil.copytree(root / "run", root / "before", symlinks=True)
+    write(root / f"{FOLDER}/web.ini", BAD)
+    status, wanted = run(root)
+    assert status == BROKEN and "exit 78" not in str(wanted)
     for number in count_up():
-        make_root(root)
-        assert run(root)[0] == 0
-        write(root / f"{FOLDER}/web.ini", BAD)
-        status, wanted = run(root)
-        assert status == BROKEN and "exit 78" not in str(wanted)
+        restore(root)
         if disturb(root, number, die) is None:
             break
         assert_right(root, wanted, BROKEN)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EPERM])
 @pytest.mark.parametrize("again", [False, True])
 def test_no_file_can_be_written(again: bool, code: int, root: Path) -> None:
-    """Each in turn, or all from one on: that is said, unless it is only not kept; and is over with its cause."""
+    """Each in turn, or all from one on: it is said, unless it is only not kept, and over with it."""
 
     def fail() -> None:
         raise OSError(code, os.strerror(code))
@@ -226,14 +232,14 @@ def test_no_file_can_be_written(again: bool, code: int, root: Path) -> None:
         assert status == (0 if out == good else BROKEN)
         if status or not again:
             assert_whole(out, good)
-        kept = root / FOLDERS[0][1:]
+        kept = root / KEPT
         assert not (kept / "seal").exists() or read_tree(kept / "tree") == good
         assert_right(root, good)
 
 
 def is_up_to_date(root: Path) -> bool:
     """Whether the launcher would put back what is kept in this root: its own commands, with other paths."""
-    kept = root / FOLDERS[0][1:]
+    kept = root / KEPT
     if not (kept / "seal").exists():
         return False
     patterns = re.search(r'set -- "\$@" (tree/.*)', LAUNCHER.read_text())
@@ -261,7 +267,7 @@ def remove(path: str) -> Callable[[Path], None]:
 EDITS: dict[str, Callable[[Path], None]] = {
     "a spec is edited": edit(f"{FOLDER}/web.ini", GOOD.replace("64M", "65M")),
     "a spec is new": edit(f"{FOLDER}/new.ini", GOOD),
-    "a spec is gone": remove(f"{FOLDER}/full.ini"),
+    "a spec is gone": remove(f"{FOLDER}/app.ini"),
     "a spec is hidden": edit("run/unitgen/containers/web.ini", GOOD),
     "what is for all is edited": edit(f"{FOLDER}/container.ini.d/10-all.ini", "[Service]\nTasksMax=51\n"),
     "something more is for all": edit(f"{FOLDER}/container.ini.d/20-all.ini", "[Service]\nTasksMax=51\n"),
@@ -284,6 +290,4 @@ def test_what_changes_during_a_run_is_noticed_by_the_next(change: str, root: Pat
         if status is None:
             break
         if is_up_to_date(root):
-            assert read_tree(root / FOLDERS[0][1:] / "tree") == run_afresh(root), (
-                f"changed at event {number}"
-            )
+            assert read_tree(root / KEPT / "tree") == run_afresh(root), f"changed at event {number}"

@@ -16,7 +16,7 @@ from unitgen.iptables import format_rules as format_iptables
 from unitgen.iptables import name_own
 from unitgen.model import Host, Spec
 from unitgen.network import is_managed, list_interfaces
-from unitgen.network_unit import plan_network
+from unitgen.network_unit import _merge_lines, plan_network
 from unitgen.nft import format_rules as format_nft
 
 LINKS = ("ug-web",)
@@ -170,6 +170,15 @@ def test_tools_would_refuse() -> None:
         ("nft -f -", "table ip x {\nchain y {\nip6 saddr ::1 drop\n}\n}\n"),
     ):
         assert load(command, text).returncode != 0
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=12), st.lists(st.sampled_from("cdefg"), max_size=12))
+def test_merged_lines_are_those_of_both_versions(four: list[str], six: list[str]) -> None:
+    """In their order; and the first line that both have is said once."""
+    words = [line.split() for line in _merge_lines(four, six)]
+    assert [line for who, line in words if who != "ipv6"] == four
+    assert [line for who, line in words if who != "ipv4"] == six
+    assert any(who == "ip" for who, _ in words) is not set(four).isdisjoint(six)
 
 
 def plan(text: str, name: str = "web") -> tuple[Spec, dict[int, tuple[Rule, ...]]]:

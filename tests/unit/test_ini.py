@@ -89,6 +89,7 @@ def test_bom_only_at_the_start() -> None:
         ("[A]]\n", "syntax", [1]),
         ("[A] # x\n", "syntax", [1]),
         ("[]\n[ ]\n", "syntax", [1, 2]),
+        ("[A\u00a0]\n[\u2003A]\n[A]\nk\u00a0=v\n", "syntax", [1, 2, 4]),
         ("[A]\na b=v\na_b=v\na:1=v\n'a'=v\n", "syntax", [2, 3, 4, 5]),
         ("[A]\nk=a \\\n b\n\nstray\n", "syntax", [5]),
         ("[A]\nstray \\\n b\nk=v\n", "syntax", [2]),

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.specs import make_spec
 from unitgen.errors import BadValue
-from unitgen.ports import PORT, Port, Span, list_pairs, read_ports
+from unitgen.ports import PORT, Port, PortBook, Span, list_pairs, read_ports
+from unitgen.rules import check_rules
 
 ADDRESSES = ["", "192.0.2.1", "192.0.2.2", "2001:db8::1", "127.0.0.1", "::1"]
 
@@ -108,3 +110,36 @@ def test_written_form_reads_back(port: Port) -> None:
     assert read_ports(port.format()) == (port._replace(guest=port.host),)
     written = f"{port.format()}:{port.guest.format()}"
     assert read_ports(written) == (port,)
+
+
+@given(st.lists(make_ports(), max_size=20), make_ports(), st.sampled_from([0, 100]))
+def test_book_finds_what_overlaps(ports: list[Port], wanted: Port, more: int) -> None:
+    """Whether there is one, whatever the lengths and addresses."""
+    ports = [port._replace(host=Span(port.host.first, port.host.last + more)) for port in ports]
+    book: PortBook[int] = PortBook()
+    for number, port in enumerate(ports):
+        book.add(port, number)
+    for port in (wanted, wanted._replace(host=Span(wanted.host.first, wanted.host.last + 200))):
+        found = {number for _, number in book.find(port)}
+        assert found == {number for number, other in enumerate(ports) if port.overlaps(other)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "most"),
+    [
+        (["1-1001:2-1002"], 1000),
+        (["tcp+udp:1-1001:2-1002"], 1000),
+        (["1-1000:2-1001", "2000-7999", "8000:80"], 0),
+        ([f"192.0.2.{number}:1-1000:2-1001" for number in range(1, 11)], 0),
+        ([f"192.0.2.{number}:1-1000:2-1001" for number in range(1, 12)], 10_000),
+        ([f"udp:{2 * number}:{2 * number + 1}" for number in range(1, 12_000, 10)], 0),
+    ],
+)
+def test_ports_that_nft_has_to_name(lines: list[str], most: int) -> None:
+    """Also where it is the host that has nft, and not for those who use iptables in its place."""
+    text = "[Network]\n" + "".join(f"Port={line}\n" for line in lines)
+    spec = make_spec("web", text)
+    found = [problem.message for problem in check_rules(spec, "nft")]
+    assert found == ([f"nft has to name each of more than {most} ports that change"] if most else [])
+    assert check_rules(spec, "iptables") == ()
+    assert check_rules(make_spec("web", f"{text}[Firewall]\nBackend=iptables\n"), "nft") == ()

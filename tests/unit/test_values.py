@@ -8,6 +8,7 @@ import pytest
 
 from unitgen import values
 from unitgen.addresses import ADDRESSES, GATEWAYS, LINK_ADDRESSES, PEERS, POOLS, SERVERS
+from unitgen.amounts import parse_percent, parse_span
 from unitgen.directives import LISTS
 from unitgen.errors import BadValue
 from unitgen.interfaces import INTERFACE, PAIR, PAIRS, ZONE
@@ -27,8 +28,8 @@ SHELL = KEYS["Files", "BindUserShell"].type
 VOLATILE = KEYS["Files", "Volatile"].type
 NUMBER = values.Type("number", values.parse_number(-10, 10))
 HOSTNAME = KEYS["Exec", "Hostname"].type
-PERCENT = values.Type("percent", values.parse_percent)
-SPAN = values.Type("time span", values.parse_span)
+PERCENT = values.Type("percent", parse_percent)
+SPAN = values.Type("time span", parse_span)
 LETTERS = "x" * 255
 
 GOOD: list[tuple[values.Type, str, Value]] = [
@@ -57,6 +58,14 @@ GOOD: list[tuple[values.Type, str, Value]] = [
     (values.MACHINES, "web", ("web",)),
     (values.MACHINES, "web db-1\t10 A.example", ("web", "db-1", "10", "A.example")),
     (values.MACHINES, "a--b", ("a--b",)),
+    (values.RLIMIT_NICE, "5:-5", "5:-5"),
+    (values.RLIMIT_NICE, "-1:40", "-1:40"),
+    (values.RLIMIT_SIZE, "15E", "15E"),
+    (values.RLIMIT_CPU, "1h:infinity", "1h:infinity"),
+    (values.SIZE, "15E", "15E"),
+    (SPAN, "5 5", "5 5"),
+    (SPAN, "10000000000us", "10000000000us"),
+    (values.USERS, "a_b-C9", ("a_b-C9",)),
     (values.MACHINES, "x" * 64, ("x" * 64,)),
     (values.WORDS, "/bin/sh -c", ("/bin/sh", "-c")),
     (values.WORDS, "  a \t b ", ("a", "b")),
@@ -106,8 +115,8 @@ GOOD: list[tuple[values.Type, str, Value]] = [
     (values.RLIMIT_SIZE, "1.5G:2G", "1.5G:2G"),
     (values.RLIMIT_SIZE, "1024K:1M", "1024K:1M"),
     (values.RLIMIT_SIZE, "512", "512"),
-    (values.RLIMIT_TIME, "1min 30s:1h", "1min 30s:1h"),
-    (values.RLIMIT_TIME, "100", "100"),
+    (values.RLIMIT_CPU, "1min 30s:1h", "1min 30s:1h"),
+    (values.RLIMIT_CPU, "100", "100"),
     (values.SIZE, "1G", "1G"),
     (values.SIZE, "1.5K", "1.5K"),
     (values.SIZE, "4096B", "4096B"),
@@ -178,7 +187,17 @@ BAD: list[tuple[values.Type, str]] = [
         for text in ("=1", "9A=1", "A-B=1", "A =1", "A=1 'x y'", "'A=1", "Ä=1", "a.b=1")
     ),
     *((values.USER, text) for text in ("", "-a", "a:b", "a b", "a/b", "1a", "x" * 32, "ä", "a$")),
-    *((values.USERS, text) for text in ("alice bo:b", "'alice")),
+    *((values.USERS, text) for text in ("alice bo:b", "'alice", "1000", "a.b", "alice a..b", "x" * 32)),
+    *((values.MACHINES, text) for text in ("web\u00a0db", "web\u2003")),
+    *((values.CPUS, text) for text in ("0\u00a01", "0,\u20032", "\u20281")),
+    *((values.SYSCALLS, text) for text in ("chroot\u00a0@mount", "\u2003chroot")),
+    *((values.RLIMIT_NICE, text) for text in ("-5:5", "+1:2", "40:30")),
+    *((values.RLIMIT_SIZE, text) for text in ("16E", "15.5E", "99999999999E")),
+    *((values.RLIMIT_CPU, text) for text in ("2:1", "2min:1min", "infinity:1s", "1.5.5s", "9999999999h")),
+    *((SPAN, text) for text in ("1.5.5s", "1.2.3", "584542y", "18446744073709551615", "9" * 5000, "1." * 9)),
+    *((values.SIZE, text) for text in ("16E", "999999999999999E")),
+    *((BIND, text) for text in ("+", "+:/b")),
+    *((OVERLAY, text) for text in ("/a:+:/c", "+:/a:/c", "+::/c", "+:/c")),
     *((values.CAPABILITIES, text) for text in ("NET_ADMIN", "CAP_X", "CAP_CHOWN,CAP_KILL", "ALL", "~all")),
     *((values.OWN_CAPABILITIES, text) for text in ("all", "CAP_CHOWN all", "12")),
     *(
@@ -211,7 +230,7 @@ BAD: list[tuple[values.Type, str]] = [
         (values.RLIMIT_SIZE, text)
         for text in ("", "-1", "1X", "2G:1G", "1M:1023K", "1KB", "G", "1.", ".5", "1e3")
     ),
-    *((values.RLIMIT_TIME, text) for text in ("", "1 fortnight", "s", "1:2:3", "-1s", "1,5s")),
+    *((values.RLIMIT_CPU, text) for text in ("", "1 fortnight", "s", "1:2:3", "-1s", "1,5s")),
     *((values.SIZE, text) for text in ("", "1X", "50%", "-1", "infinity", "1 GB", "K", "1.5.5", "0x10")),
     *((PERCENT, text) for text in ("", "50", "%", "0%", "0.00%", "-1%", "50.123%", "50 %", "x%")),
     *(
