@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-Kind = Literal["host", "guest", "tiny", "vm", "firewalls"]
+Kind = Literal["host", "guest", "tiny", "vm", "firewalls", "podman", "vm-podman"]
 
 # Raise it when the steps below change what ends up in a tree: it is part of the cache key.
 RECIPE_VERSION = 3
@@ -41,11 +41,23 @@ _PACKAGES: dict[Kind, tuple[str, ...]] = {
     "tiny": (),
     "vm": (*_HOST_PACKAGES, "linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod", "e2fsprogs"),
     "firewalls": _HOST_PACKAGES,
+    "podman": _HOST_PACKAGES,
+    "vm-podman": (*_HOST_PACKAGES, "initramfs-tools", "udev", "kmod", "e2fsprogs"),
 }
 # These are too much for debootstrap, which does not configure packages in the order that they need.
-_APT_PACKAGES: dict[Kind, tuple[str, ...]] = {"firewalls": ("docker.io", "firewalld", "ufw")}
+_APT_PACKAGES: dict[Kind, tuple[str, ...]] = {
+    "firewalls": ("docker.io", "firewalld", "ufw"),
+    # For comparisons with Quadlet.
+    "podman": ("podman", "strace"),
+    "vm-podman": ("podman",),
+}
 # The kinds that are wanted of one suite only.
-_SUITE_OF: dict[Kind, str] = {"vm": "bookworm", "firewalls": "trixie"}
+_SUITE_OF: dict[Kind, str] = {
+    "vm": "bookworm",
+    "firewalls": "trixie",
+    "podman": "trixie",
+    "vm-podman": "trixie",
+}
 
 # Nothing here is wanted in a test, and each costs time at boot or starts work in the middle of one.
 _MASKED = (
@@ -72,6 +84,18 @@ _DISABLED = (
     "systemd-resolved.service",
     "ufw.service",
 )
+# Those of packages that one kind has; kept apart, since a change above would have all trees built anew.
+_PODMAN_UNITS = (
+    *("podman-auto-update.service", "podman-auto-update.timer", "podman-clean-transient.service"),
+    *("podman-restart.service", "podman.service", "podman.socket"),
+)
+_DISABLED_OF: dict[Kind, tuple[str, ...]] = {"podman": _PODMAN_UNITS, "vm-podman": _PODMAN_UNITS}
+
+# Whose busybox, and whose kernel: 6.12 of trixie panics under emulation.
+_ORIGINS: dict[Kind, Callable[[str], tuple[Kind, str]]] = {
+    "tiny": lambda suite: ("host", suite),
+    "vm-podman": lambda _suite: ("vm", "bookworm"),
+}
 
 # What a guest can do without; it is copied often.
 _GUEST_BALLAST = (
@@ -120,8 +144,8 @@ def tree(kind: Kind, suite: str = "bookworm") -> Path:
     place = cache_folder() / "trees" / _key(kind, suite)
     if place.is_dir():
         return place
-    # The tiny tree takes its busybox from the host tree: have that before the lock is taken.
-    source = tree("host", suite) if kind == "tiny" else None
+    # Some take a file from another tree: have that before the lock is taken.
+    source = tree(*_ORIGINS[kind](suite)) if kind in _ORIGINS else None
     place.parent.mkdir(parents=True, exist_ok=True)
     with locked(place.parent / ".lock"):
         if not place.is_dir():
@@ -151,10 +175,11 @@ def locked(path: Path) -> Iterator[None]:
 def _key(kind: Kind, suite: str) -> str:
     facts: list[object] = [RECIPE_VERSION, kind, SUITES[suite], _PACKAGES[kind]]
     facts += [_MASKED, _DISABLED, _GUEST_BALLAST]
-    if kind in _APT_PACKAGES:
-        facts.append(_APT_PACKAGES[kind])
+    facts += [table[kind] for table in (_APT_PACKAGES, _DISABLED_OF) if kind in table]
     if kind == "tiny":
         facts += [_TINY_FOLDERS, _TINY_FILES]
+    if kind == "vm-podman":
+        facts.append(_key("vm", "bookworm"))
     return f"{kind}-{suite}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
 
 
@@ -178,9 +203,13 @@ def _fill(partial: Path, kind: Kind, suite: str, source: Path | None) -> None:
         return
     _debootstrap(partial, kind, suite)
     _clean(partial)
+    _disable(partial, kind)
     if kind == "guest":
         _clean_guest(partial)
-    if kind == "vm":
+    if kind == "vm-podman" and source is not None:
+        for folder in ("boot", "usr/lib/modules"):
+            shutil.copytree(source / folder, partial / folder, dirs_exist_ok=True, symlinks=True)
+    if kind in ("vm", "vm-podman"):
         _shrink_initrd(partial)
 
 
@@ -257,7 +286,6 @@ def _clean(partial: Path) -> None:
         link = partial / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
-    _disable(partial)
 
 
 def _write_resolv_conf(partial: Path, text: str) -> None:
@@ -268,8 +296,9 @@ def _write_resolv_conf(partial: Path, text: str) -> None:
     path.chmod(0o644)
 
 
-def _disable(partial: Path) -> None:
-    units = [unit for unit in _DISABLED if (partial / "lib/systemd/system" / unit).exists()]
+def _disable(partial: Path, kind: Kind) -> None:
+    unwanted = (*_DISABLED, *_DISABLED_OF.get(kind, ()))
+    units = [unit for unit in unwanted if (partial / "lib/systemd/system" / unit).exists()]
     if units:
         _run(["chroot", os.fspath(partial), "systemctl", "disable", *units])
 

@@ -1,0 +1,48 @@
+"""Everything that fuzzing begins with, and everything that it has found, once more."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.fuzz.targets import LONGEST, TARGETS, limit, list_seeds, remove_root
+
+HERE = Path(__file__).parent
+FOUND = sorted(path for path in (HERE / "found").glob("*/*") if path.is_file())
+
+# What is not mended yet, by target and name.
+KNOWN: dict[str, str] = {}
+
+
+def _list_found() -> list[ParameterSet]:
+    """Each with a mark if it is known to fail."""
+    found = []
+    for path in FOUND:
+        name = f"{path.parent.name}-{path.name}"
+        marks = [pytest.mark.xfail(strict=True, reason=KNOWN[name])] if name in KNOWN else []
+        found.append(pytest.param(path, marks=marks, id=name))
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def clean() -> Iterator[None]:
+    """The root of the whole runs goes with the tests."""
+    yield
+    remove_root()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_seeds(target: str) -> None:
+    """What is known to be handled; it also shows that the targets themselves are right."""
+    for kind, name, data in list_seeds(HERE.parents[1]):
+        if kind == target:
+            try:
+                limit(TARGETS[target], LONGEST)(data)
+            except Exception as error:
+                raise AssertionError(name) from error
+
+
+@pytest.mark.parametrize("path", _list_found())
+def test_found(path: Path) -> None:
+    limit(TARGETS[path.parent.name], LONGEST)(path.read_bytes())
