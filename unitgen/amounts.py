@@ -102,13 +102,12 @@ def _measure_microseconds(text: str) -> int:
     return measure_time(text, 1)
 
 
-# [Exec] has one type for both times, so what is sound as either of them passes there.
-_MEASURES: Mapping[str, tuple[Callable[[str], int], ...]] = {
-    "number": (_measure_number,),
-    "nice level": (_measure_nice,),
-    "size": (measure_size,),
-    "time in seconds": (_measure_seconds,),
-    "time in microseconds": (_measure_microseconds,),
+_MEASURES: Mapping[str, Callable[[str], int]] = {
+    "number": _measure_number,
+    "nice level": _measure_nice,
+    "size": measure_size,
+    "time in seconds": _measure_seconds,
+    "time in microseconds": _measure_microseconds,
 }
 
 
@@ -118,9 +117,9 @@ def parse_rlimit(kind: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if not text.isprintable():  # a tab would be taken for a blank, and passed on
             raise BadValue(f"{text!r} is not a limit", f"write SOFT or SOFT:HARD, a {kind}")
-        faults = [_find_fault(text.split(":"), measure, kind) for measure in _MEASURES[kind]]
-        if faults[0] and all(faults):
-            raise faults[0]
+        fault = _find_fault(text.split(":"), _MEASURES[kind], kind)
+        if fault:
+            raise fault
         return text
 
     return parse

@@ -24,6 +24,8 @@ class Bind(NamedTuple):
 
 def split_fields(text: str) -> list[str]:
     """Fields separated by colons; a backslash makes the next character an ordinary one."""
+    if "\\" not in text:
+        return text.split(":")
     fields: list[list[str]] = [[]]
     chars = iter(text)
     for char in chars:

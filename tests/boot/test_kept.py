@@ -171,8 +171,9 @@ def test_what_changes_is_saved(host: NspawnHost) -> None:
 
 def test_save_that_was_cut_short_is_done_again(host: NspawnHost) -> None:
     wait_until_saved(host)
-    host.run(f"cd {SAVED}/.. && cp -a kept new && rm new/seal && mv kept old")
-    host.run(["systemctl", "start", "unitgen-keep.service"])
+    host.run(f"cd {SAVED}/.. && cp -a kept new && rm new/seal && mv kept old && rm -r {KEPT}")
+    assert reload(host)
+    wait_until_saved(host)
     assert host.run("ls -A /var/cache/unitgen").stdout == "kept\n"
 
 
@@ -356,13 +357,13 @@ def test_limits_stay_when_a_spec_breaks(vm: VmHost) -> None:
 
 
 def test_limits_stay_without_python(vm: VmHost) -> None:
-    """What is put back is logged to the kernel, and so to the journal."""
+    """That what there was is put back is logged to the kernel, and so to the journal."""
     with without_python(vm):
-        vm.run("systemctl daemon-reload")
+        edit(vm, "kept-vm", LOOP)
         assert read_group(vm, "memory.max") == str(64 << 20)
     logged = vm.run("journalctl --boot --identifier=unitgen --priority=err --output=cat").stdout
     assert "the generator has failed; containers are as they were at its last run" in logged
-    vm.run("systemctl daemon-reload")
+    edit(vm, "kept-vm", LOOP + LIMITS)
     assert read_group(vm, "memory.max") == str(64 << 20)
 
 
