@@ -225,6 +225,16 @@ def test_what_changes_is_noticed(change: str, room: Room, good: str) -> None:
     assert room.launch().output == changed.output
 
 
+def test_version_that_had_to_be_asked(room: Room) -> None:
+    """Where no name of a library tells it, no name would tell of another."""
+    room.run("mkdir /usr/odd; find /usr/lib -name 'libsystemd-shared-*' -exec mv {} /usr/odd ';'")
+    for version, count in ((250, 1), (260, 0)):
+        room.write("/usr/bin/systemd-nspawn", f"#!/bin/sh\necho 'systemd {version} (x)'\n")
+        assert room.launch().python
+        text = room.run(f"cat {OUT}/systemd-nspawn@web.service.d/10-unitgen-override.conf").stdout
+        assert text.count("\nTimeoutSec=2min\n") == count
+
+
 OVERRIDE = "tree/systemd-nspawn@web.service.d/10-unitgen-override.conf"
 WANTS = "tree/machines.target.wants/systemd-nspawn@web.service"
 DAMAGES = {
@@ -506,6 +516,17 @@ def test_runs_at_the_same_time(room: Room, good: str) -> None:
         assert len(set(result.stdout.splitlines())) == 1
         assert result.stderr == ""
     assert_right(room, good)
+
+
+def test_nobody_else_can_keep_it_from_being_kept(room: Room, good: str) -> None:
+    """Whatever a user can open he can lock."""
+    lock = "setpriv --reuid=65534 --clear-groups flock {} sleep 20 >/dev/null 2>&1 & echo $!"
+    places = room.run("find /run/unitgen -maxdepth 1").stdout.split()
+    holders = [room.run(lock.format(place)).stdout.strip() for place in places]
+    room.forget()
+    assert room.launch() == (0, "", True, good)
+    assert room.launch() == (0, "", False, good)
+    room.run(f"kill {' '.join(holders)} || :")
 
 
 def test_specs_that_are_edited_at_the_same_time(room: Room, good: str) -> None:

@@ -237,6 +237,22 @@ def test_no_file_can_be_written(again: bool, code: int, root: Path) -> None:
         assert_right(root, good)
 
 
+RUN = """
+import sys
+sys.path.insert(0, {checkout!r})
+from unitgen.generator import main
+sys.exit(main(["unitgen-generator", {out!r}], {root!r}))
+"""
+
+
+def test_nobody_can_be_told(root: Path) -> None:
+    """The status says that a spec is broken, and not that unitgen does not work."""
+    write(root / f"{FOLDER}/web.ini", BAD)
+    code = RUN.format(checkout=str(LAUNCHER.parents[1]), out=str(root.parent / "out"), root=str(root))
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([sys.executable, "-I", "-c", code], stderr=full).returncode == BROKEN
+
+
 def is_up_to_date(root: Path) -> bool:
     """Whether the launcher would put back what is kept in this root: its own commands, with other paths."""
     kept = root / KEPT
@@ -291,3 +307,35 @@ def test_what_changes_during_a_run_is_noticed_by_the_next(change: str, root: Pat
             break
         if is_up_to_date(root):
             assert read_tree(root / KEPT / "tree") == run_afresh(root), f"changed at event {number}"
+
+
+AWAY = {
+    f"{FOLDER}/web.ini": GOOD,
+    f"{FOLDER}/container.ini.d/10-all.ini": "[Service]\nTasksMax=50\n",
+    "etc/unitgen/unitgen.conf": "[Service]\nCPUWeight=50\n",
+}
+
+
+@pytest.mark.parametrize("path", AWAY)
+def test_what_is_away_for_a_moment_is_not_forgotten(path: str, root: Path) -> None:
+    """As while an editor saves it: there before a run looks, not when it does, and there again later."""
+    for number in count_up(step=2):
+        shutil.rmtree(root)
+        make_root(root)
+        write(root / path, AWAY[path])
+        if disturb(root, number, go_and_come(root / path), which=is_any, again=True) is None:
+            break
+        if is_up_to_date(root):
+            assert read_tree(root / KEPT / "tree") == run_afresh(root), f"away at event {number}"
+
+
+def go_and_come(path: Path) -> Callable[[], None]:
+    """What moves a file aside when it is called, and when called for the fourth time back."""
+    aside = path.with_name(f"{path.name}~")
+    steps: list[Callable[[], object]] = [lambda: aside.rename(path), int, int, lambda: path.rename(aside)]
+
+    def step() -> None:
+        if steps:
+            steps.pop()()
+
+    return step
