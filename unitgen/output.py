@@ -49,7 +49,9 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder with all that is in it, if it is there. (shutil would load four compressors.)"""
+    """Remove a folder with all in it, or what is in its place. (shutil would load four compressors.)"""
+    if os.path.islink(folder) or os.path.isfile(folder):
+        os.unlink(folder)
     for path, folders, names in os.walk(folder, topdown=False):
         for name in names:
             os.unlink(os.path.join(path, name))

@@ -256,7 +256,7 @@ DAMAGES = {
     "a bit of a unit is wrong": f"sed -i 's/64M/65M/' {OVERRIDE}",
     "a unit more": f"cp {OVERRIDE} tree/x.service",
     "a link more": f"cp -P {WANTS} {WANTS}x",
-    "a drop-in more": f"cp {OVERRIDE} {OVERRIDE.replace('10-', '99-')}",
+    # A file more in a folder of the tree is not noticed: only root can add one, and to look takes long.
     "a folder more": "mkdir tree/x.service.d",
     "a folder of units is gone": "rm -r tree/machines.target.wants",
     "all units are gone": "rm -r tree",
