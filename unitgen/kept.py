@@ -121,8 +121,11 @@ def _keep(result: Result, before: Surroundings, place: str, out: str, *, sound: 
         # Sticky, which any chmod by number takes away again: the shell, which sees no modes, sees that.
         os.chmod(new, 0o1700)
         _fill(new, out, result)
-        if sound:
-            _seal(new, before, result.inputs)
+        # A file may have been away for a moment, as while an editor saves it. Patterns that match nothing
+        # end in `*`, names of what is read never do.
+        names = [name for name in before.names if not name.endswith("*")]
+        if sound and not any(map(result.inputs.overlook, names)):
+            _seal(new, before, result.inputs.contents)
         replace_folder(new, place, f"{place}.old")
     except (OSError, ValueError):
         remove_folder(new)

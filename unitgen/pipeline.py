@@ -1,6 +1,6 @@
 """A root to the files of its containers: the one way that boot and every command take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from unitgen.errors import BadValue, Problem, TemplateError, has_errors
@@ -15,7 +15,7 @@ from unitgen.plan import name_unit, plan_container, plan_mask, plan_release, pla
 from unitgen.render import Renderer
 from unitgen.rules import check_rules
 from unitgen.sources import Source, find_sources, read_candidate
-from unitgen.tree import Refused, Tree
+from unitgen.tree import Inputs, Refused, Tree
 from unitgen.values import parse_machine
 from unitgen.versions import check_versions
 
@@ -46,11 +46,11 @@ class Outcome(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The outcome of every spec, by name, problems that belong to none, and all that was read, by path."""
+    """The outcome of every spec, by name, problems that belong to none, and all that was read."""
 
     outcomes: tuple[Outcome, ...]
     general: tuple[Problem, ...]
-    inputs: Mapping[str, bytes]
+    inputs: Inputs
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -73,7 +73,7 @@ def run_pipeline(root: str = "/", host: Host | None = None) -> Result:
     tree = Tree(root)
     workshop = Workshop(tree, host or detect_host(root))
     finds = find_sources(tree)
-    return Result(workshop.process(finds.sources), finds.problems, tree.contents)
+    return Result(workshop.process(finds.sources), finds.problems, tree.inputs)
 
 
 def process_candidate(root: str, host: Host, path: str, data: bytes) -> Outcome:

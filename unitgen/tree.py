@@ -32,18 +32,42 @@ class _Resolved(NamedTuple):
     status: os.stat_result
 
 
+class Inputs(NamedTuple):
+    """What was seen of a tree: files and folders that were read, by path, and names that were not there.
+
+    The content of a mask is empty.
+    """
+
+    contents: dict[str, bytes]
+    folders: dict[str, list[str]]
+    absent: set[str]
+
+    def overlook(self, path: str) -> bool:
+        """Whether this was not there at the moment when it was looked for."""
+        folder, _, name = path.rpartition("/")
+        return path in self.absent or name not in self.folders.get(folder, (name,))
+
+
 class Tree:
-    """The file system below `root`; paths given to it and reported by it are as seen from inside."""
+    """The file system below `root`; paths given to it and reported by it are as seen from inside.
+
+    Each file and each folder is read once: it is the same for all that is made of it.
+    """
 
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
-        self.contents: dict[str, bytes] = {}  # of all that was read, by path; nothing, where there is a mask
+        self.inputs = Inputs({}, {}, set())
         self._folders: dict[str, str] = {}
         # Anything else cannot be owned by root when tests or `unitgen check` run as somebody else.
         self._owners = {0, os.geteuid()}
 
     def list_folder(self, path: str) -> list[str]:
-        """Names in a folder, sorted; empty if there is no such folder. Raises Refused."""
+        """Names in a folder, sorted; empty if there is no such folder. Raises Refused, or Masked."""
+        if path not in self.inputs.folders:
+            self.inputs.folders[path] = self._list_folder(path)
+        return self.inputs.folders[path]
+
+    def _list_folder(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self.root + self._resolve_folder(path, path)))
         except FileNotFoundError as error:
@@ -58,9 +82,11 @@ class Tree:
         folder, _, name = path.rpartition("/")
         try:
             resolved = self._resolve(folder or "/", path, trust=False)
+            os.lstat(f"{self.root}{resolved.path.rstrip('/')}/{name}")
         except (OSError, Refused, Masked):
+            self.inputs.absent.add(path)
             return False
-        return os.path.lexists(f"{self.root}{resolved.path.rstrip('/')}/{name}")
+        return True
 
     def exists(self, path: str) -> bool:
         """True if the path leads to something, links followed inside the root."""
@@ -75,9 +101,9 @@ class Tree:
 
         Raises Refused with the reason, or Masked.
         """
-        if self.contents.get(path):
-            return self.contents[path]  # the same for all that a run makes of it
-        self.contents[path] = b""
+        if self.inputs.contents.get(path):
+            return self.inputs.contents[path]
+        self.inputs.contents[path] = b""
         try:
             resolved = self._resolve(path, path, trust=True)
             self._check_file(path, resolved.status)
@@ -94,7 +120,7 @@ class Tree:
         if len(data) > MAX_FILE:
             message = f"the file is longer than {MAX_FILE >> 20} MiB"
             raise Refused(Problem("too-long", path, message, "split it into drop-ins"))
-        self.contents[path] = data
+        self.inputs.contents[path] = data
         return data
 
     def _check_file(self, path: str, status: os.stat_result) -> None:
