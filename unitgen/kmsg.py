@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 
 _ERROR, _WARNING = 27, 28  # facility daemon (3 << 3), levels err and warning
 _LONGEST = 900  # a record is at most 1024 bytes with what the kernel adds (printk.c)
@@ -13,19 +12,27 @@ def report(lines: list[tuple[str, bool]]) -> None:
 
     systemd gives system generators /dev/null as standard error, so what comes from its run goes to the
     kernel's log, which journald reads. SYSTEMD_EXEC_PID (248) tells that run from one by hand: it is that of
-    the shell script which started Python.
+    the shell script which started Python. Where nobody can be told, the exit status has to do.
     """
     started = os.environ.get("SYSTEMD_EXEC_PID", "") in (str(os.getpid()), str(os.getppid()))
     fd = _open_kmsg() if started else -1
     for text, is_error in lines:
         if fd < 0:
-            print(f"unitgen: {text}", file=sys.stderr)  # noqa: T201 - by hand, this is the log
+            # Not by sys.stderr: what that cannot write it tries again at exit, and then the status is 120.
+            _write(2, f"unitgen: {text}\n".encode("utf-8", "replace"))
             continue
         level = _ERROR if is_error else _WARNING
         record = f"<{level}>unitgen[{os.getpid()}]: {text}".encode("utf-8", "replace")
-        os.write(fd, record[:_LONGEST])
+        _write(fd, record[:_LONGEST])
     if fd >= 0:
         os.close(fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    try:
+        os.write(fd, data)
+    except OSError:
+        pass
 
 
 def _open_kmsg() -> int:
