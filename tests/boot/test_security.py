@@ -85,8 +85,8 @@ def hardened(host: NspawnHost, containers: Containers, request: pytest.FixtureRe
 
 
 GATEWAY = "10.77.0.1"
-# Names are answered there.
-TALK = f'sh -c "nc {GATEWAY} 53 </dev/null && touch /reached; exec sleep infinity"'
+# Names are answered there, a moment after the first link is up.
+TALK = f'sh -c "until nc {GATEWAY} 53 </dev/null; do sleep .2; done; touch /reached; exec sleep infinity"'
 CONTAINERS = {
     "program": Container(LOOP.replace("sleep infinity", TALK)),
     "guest": Container("[Container]\n", tree="guest"),
