@@ -48,6 +48,7 @@ class _Fleet:
 
     def __init__(self, members: list[Member], machine_id: str) -> None:
         self._specs = {member.spec.name: member.spec for member in members}
+        self._broken = {member.spec.name for member in members if not member.sound}
         self._requests: dict[str, tuple[Request, ...]] = {}
         self._problems: dict[str, list[Problem]] = {}
         self._claims = _Claims()
@@ -65,7 +66,8 @@ class _Fleet:
             }
         )
         self._guests: dict[str, list[str]] = {}
-        for name in sorted(admitted):
+        # A broken one may still run as it was, and then its name leads to where it is.
+        for name in sorted(admitted | self._broken):
             self._guests.setdefault(self._specs[name].text("Network", "Share"), []).append(name)
 
     def _request(self, spec: Spec, machine_id: str) -> None:
@@ -113,7 +115,7 @@ class _Fleet:
         if not host:
             message, hint = f"there is no spec of a container {setting.values[-1]}", "correct the name"
             yield _complain(spec, "Share", message, hint, "unknown-container")
-        elif not is_managed(host):
+        elif not is_managed(host) and host.name not in self._broken:
             message = f"{host.name} has no network of unitgen's that could be shared"
             yield _complain(spec, "Share", message, "name a container that has Address=", "conflict")
 
@@ -123,7 +125,7 @@ class _Fleet:
             if peer not in friends:
                 message, hint = f"there is no spec of a container {peer}", "correct the name"
                 yield Problem("unknown-container", path, message, hint, line, "Firewall", "AllowFrom")
-            elif not friends[peer]:
+            elif not friends[peer] and peer not in self._broken:
                 message = f"{peer} has no link of its own to be known by"
                 hint = "write a network in its place"
                 yield Problem("conflict", path, message, hint, line, "Firewall", "AllowFrom")
