@@ -331,6 +331,13 @@ SINGLE: Mapping[str, Check] = {
 }
 """Directives of which a later value replaces an earlier one."""
 
+NEWER: Mapping[str, Mapping[str, int]] = {
+    "CPUSchedulingPolicy": {"ext": 258},
+    "PrivateTmp": {"disconnected": 257},
+    "ProtectHostname": {"private": 258},
+}
+"""Values that need a later systemd than their directive, which an older one would ignore."""
+
 LISTS: Mapping[str, Check] = {
     **_spread(
         """After Before Wants Requires Requisite BindsTo PartOf Conflicts Upholds OnFailure OnSuccess

@@ -184,7 +184,7 @@ def _check_inline_comment(assignment: Assignment) -> list[Problem]:
     if not has_inline_comment(assignment.value):
         return []
     message = "an unquoted # after the value: systemd takes it as part of the value"
-    hint = "put the comment on its own line, or quote the value if the # belongs to it"
+    hint = "put the comment on its own line; a # of the value itself needs quotes, where the key takes them"
     where = assignment.path, message, hint, assignment.line, assignment.section, assignment.key
     return [Problem("inline-comment", *where)]
 

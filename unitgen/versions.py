@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from unitgen.directives import NEWER
 from unitgen.errors import Problem
 from unitgen.keys import KEYS
 from unitgen.model import Host, Setting, Spec
@@ -35,11 +36,12 @@ def _check(setting: Setting, host: Host) -> Iterator[Problem]:
         severity = "error" if weakens else "warning"
         yield _problem(setting, setting.place, message, hint)._replace(severity=severity)
         return
-    if not row or not row.newer:
+    newer = row.newer if row else NEWER.get(setting.key)
+    if not newer:
         return
     for raw, place in zip(setting.raw, setting.places, strict=True):
         for token in _list_tokens(setting, raw):
-            needed = row.newer.get(token, 0)
+            needed = newer.get(token, 0)
             if needed > host.systemd:
                 message = f"systemd {host.systemd} does not know {token!r} here, {needed} does"
                 yield _problem(setting, place, message, "write it another way or upgrade systemd")

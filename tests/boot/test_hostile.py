@@ -13,7 +13,6 @@ import pytest
 from tests.boot.conftest import SUITES, furnish
 from tests.boot.inside import leader, read_words, show, start
 from tests.property.batch import NAMES, WORDS, escape_colons, make_batch, make_refused, quote
-from tests.property.faults import FAULTS, FAULTY_OPTIONS
 from tests.property.options import list_options
 from tests.property.verdicts import Line, group, list_lines, read_verdicts, write_unit
 from tests.testbed.containers import Container, Containers, place_container, spec_path, unit
@@ -238,7 +237,7 @@ def ask_version(host: NspawnHost) -> int:
 
 
 def test_nothing_that_is_let_through_is_ignored(host: NspawnHost) -> None:
-    """As tests/property/test_verdicts.py has it, by this version: directives that are not at fault there."""
+    """As tests/property/test_verdicts.py has it, by this version."""
     found: dict[Line, str] = {}
     rest = list_lines(ask_version(host))
     while rest:
@@ -249,7 +248,7 @@ def test_nothing_that_is_let_through_is_ignored(host: NspawnHost) -> None:
         assert count, report
         found |= more
         rest = rest[count:]
-    assert {name: said[:5] for name, said in group(found).items() if name not in FAULTS} == {}
+    assert {name: said[:5] for name, said in group(found).items()} == {}
 
 
 def test_options_are_accepted(host: NspawnHost) -> None:
@@ -258,6 +257,6 @@ def test_options_are_accepted(host: NspawnHost) -> None:
     said = json.loads(run_python(host, _TRY_OPTIONS, [words for _, _, words in options], timeout=300))
     refused: dict[str, list[tuple[str, str]]] = {}
     for (key, value, _), text in zip(options, said, strict=True):
-        if "no-such-tree" not in text and key not in FAULTY_OPTIONS:
+        if "no-such-tree" not in text:
             refused.setdefault(key, []).append((value, text))
     assert {key: found[:5] for key, found in refused.items()} == {}

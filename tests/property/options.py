@@ -74,6 +74,7 @@ def _make_option(row: Key, value: str, version: int) -> Option | None:
     spec = _EMPTY._replace(settings={row.id: Setting(*row.id, (parsed,), (value,), (("", 1),))})
     if any(problem.is_error for problem in check_versions(spec, Host(version))):
         return None
-    usual = build_command(_EMPTY, Host(version))
+    # Up to 257 --bind-user= asks for this one beside it.
+    usual = {*build_command(_EMPTY, Host(version))} - ({"-U"} if row.name == "BindUser" else set())
     words = tuple(word for word in build_command(spec, Host(version)) if word not in usual)
     return Option(row.name, value, words)

@@ -1,4 +1,4 @@
-"""Specs that were once judged wrongly, beside what tests/property/faults.py has of single values."""
+"""Specs that were once judged wrongly."""
 
 import pytest
 
@@ -8,7 +8,6 @@ _BLANK = "\u00a0"
 _SPLIT = "blanks of Unicode separate words; for systemd they do not, and are no part of any name"
 _NICE = "nice levels count backwards: 20 less the level is what is compared"
 _LONG = "more than 128 KiB in one variable: the unit of the network cannot start its program"
-_HINT = "the hint says to quote the value, and quotes belong to a path"
 
 # Spec, whether it is sound, and why.
 CASES = {
@@ -33,14 +32,3 @@ CASES = {
 def test_judgement(spec: str, sound: bool) -> None:
     outcome = run_specs({"web": spec.encode()})["web"]
     assert (outcome.state == "ok") == sound
-
-
-@pytest.mark.xfail(strict=True, reason=_HINT)
-@pytest.mark.parametrize("key", ["Container]\nDirectory", "Files]\nBind", "Exec]\nWorkingDirectory"])
-def test_hint_about_comments_helps(key: str) -> None:
-    """Whoever does what it says has a sound spec, or it does not say so."""
-    (problem,) = run_specs({"web": f"[{key}=/srv/a #b\n".encode()})["web"].problems
-    assert (
-        "quote" not in problem.hint
-        or run_specs({"web": f'[{key}="/srv/a #b"\n'.encode()})["web"].state == "ok"
-    )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.property.reader import BLANKS
 from unitgen import escape
-from unitgen.directives import LISTS, SINGLE
+from unitgen.directives import LISTS, NEWER, SINGLE
 from unitgen.errors import BadValue
 from unitgen.ini import has_inline_comment
 from unitgen.native import DIRECTIVES, NO_EFFECT, REFUSED, check_directive
@@ -129,6 +129,7 @@ def list_lines(version: int) -> tuple[Line, ...]:
         for name, since in DIRECTIVES[section].items()
         if name in checked and since <= version and not {(section, name)} & {*REFUSED, *NO_EFFECT}
         for value in _list_values(section, name)
+        if NEWER.get(name, {}).get(value, 0) <= version
     )
 
 

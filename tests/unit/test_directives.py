@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from unitgen.directives import LISTS, SINGLE
+from tests.unit.specs import make_spec
+from unitgen.directives import LISTS, NEWER, SINGLE
 from unitgen.errors import BadValue
 from unitgen.keys import KEYS
+from unitgen.model import Host
 from unitgen.native import (
     DIRECTIVES,
     NO_EFFECT,
@@ -20,6 +22,7 @@ from unitgen.native import (
     limits_container,
 )
 from unitgen.systemd import ask_version
+from unitgen.versions import check_versions
 
 GOOD = {
     "MemoryMax": ["15E", "1", "1G", "1.5G", "512M", "50%", "0.5%", "100%", "infinity"],
@@ -500,3 +503,13 @@ def test_install_is_not_checked_as_a_dependency() -> None:
     """[Install] has rules of its own, which know the machine's name."""
     check_directive("Install", "Alias", "anything")
     assert {section for section, _ in NO_EFFECT} == {"Service"}
+
+
+@pytest.mark.parametrize(("directive", "value"), [(name, value) for name in NEWER for value in NEWER[name]])
+def test_newer_value_is_refused_before_its_version(directive: str, value: str) -> None:
+    """An older systemd would log it, and start the container without."""
+    spec = make_spec("web", f"[Service]\n{directive}={value}\n")
+    since = NEWER[directive][value]
+    assert check_versions(spec, Host(since)) == ()
+    (problem,) = check_versions(spec, Host(since - 1))
+    assert problem.is_error and f"does not know {value!r} here, {since} does" in problem.message
