@@ -23,6 +23,7 @@ from unitgen.model import File
 from unitgen.output import copy_files, remove_folder, replace_folder, write_files
 from unitgen.pipeline import Outcome, Result
 from unitgen.places import LIBRARIES, PLACES, PROGRAMS, TEMPLATES
+from unitgen.tree import Inputs
 
 FOLDERS = ("/run/unitgen/kept", "/run/unitgen/kept.old", "/var/cache/unitgen/kept")
 """That of this boot, which is .old for a moment, and what unitgen-keep.service has saved for the next."""
@@ -101,9 +102,11 @@ def keep_result(result: Result, before: Surroundings, root: str, out: str, *, so
     Where that cannot be, or another run is about it, the next run does the work again.
     """
     place = root.rstrip("/") + FOLDERS[0]
+    folder = os.path.dirname(place)
     try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        lock = os.open(os.path.dirname(place), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.makedirs(folder, exist_ok=True)
+        # Whoever may open it may lock it (flock(2)): not the folder, which is for everybody to read.
+        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             flock(lock, LOCK_EX | LOCK_NB)
             _keep(result, before, place, out, sound=sound)
@@ -121,15 +124,22 @@ def _keep(result: Result, before: Surroundings, place: str, out: str, *, sound: 
         # Sticky, which any chmod by number takes away again: the shell, which sees no modes, sees that.
         os.chmod(new, 0o1700)
         _fill(new, out, result)
-        # A file may have been away for a moment, as while an editor saves it. Patterns that match nothing
-        # end in `*`, names of what is read never do.
-        names = [name for name in before.names if not name.endswith("*")]
-        if sound and not any(map(result.inputs.overlook, names)):
+        if sound and _is_all_known(before, result.inputs):
             _seal(new, before, result.inputs.contents)
         replace_folder(new, place, f"{place}.old")
     except (OSError, ValueError):
         remove_folder(new)
         raise
+
+
+def _is_all_known(before: Surroundings, inputs: Inputs) -> bool:
+    """Whether another outcome of the same run would show in names and contents."""
+    # Patterns that match nothing end in `*`, and names of what is read never do.
+    names = [name for name in before.names if not name.endswith("*")]
+    if not any("/libsystemd-shared-" in name for name in names):
+        return False  # systemd-nspawn had to be asked for its version
+    # A file may have been away for a moment, as while an editor saves it.
+    return not any(map(inputs.overlook, names))
 
 
 def _fill(new: str, out: str, result: Result) -> None:
