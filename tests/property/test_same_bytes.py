@@ -145,7 +145,7 @@ def test_runs_side_by_side_leave_only_what_is_kept(fleet: Path, tmp_path: Path) 
     for _ in range(3):
         for process in [start("", [fleet, tmp_path / str(number)] * 2, {}) for number in range(4)]:
             finish(process)
-    assert [path.name for path in (fleet / "run/unitgen").iterdir()] == ["kept"]
+    assert {path.name for path in (fleet / "run/unitgen").iterdir()} == {"kept", "lock"}
 
 
 def test_runs_into_one_directory(fleet: Path, expected: dict[str, dict[str, str]], tmp_path: Path) -> None:
