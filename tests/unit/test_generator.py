@@ -19,6 +19,7 @@ BROKEN_CASE = "09-broken"
 
 FORBIDDEN_MODULES = {"pwd", "grp", "socket", "subprocess", "multiprocessing", "asyncio", "ctypes"}
 FORBIDDEN_MODULES |= {"unitgen.systemd", "unitgen.cli", "argparse", "watchdog", "rich"}
+FORBIDDEN_MODULES |= {"dataclasses", "json", "logging", "pathlib", "tempfile"}
 
 RUN = """
 import sys
