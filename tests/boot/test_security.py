@@ -85,8 +85,10 @@ def hardened(host: NspawnHost, containers: Containers, request: pytest.FixtureRe
 
 
 GATEWAY = "10.77.0.1"
-# Names are answered there, a moment after the first link is up.
-TALK = f'sh -c "until nc {GATEWAY} 53 </dev/null; do sleep .2; done; touch /reached; exec sleep infinity"'
+# Names are answered there, a moment after the first link is up. Not asked by TCP: dnsmasq serves twenty
+# connections at once, and has others wait for minutes.
+ASK = f"nslookup $(uname -n) {GATEWAY}"
+TALK = f'sh -c "until {ASK}; do sleep .2; done; touch /reached; exec sleep infinity"'
 CONTAINERS = {
     "program": Container(LOOP.replace("sleep infinity", TALK)),
     "guest": Container("[Container]\n", tree="guest"),
