@@ -23,7 +23,8 @@ def report(lines: list[tuple[str, bool]]) -> None:
             continue
         level = _ERROR if is_error else _WARNING
         record = f"<{level}>unitgen[{os.getpid()}]: {text}".encode("utf-8", "replace")
-        _write(fd, record[:_LONGEST])
+        # Without the end of a line the kernel holds it back until the next one comes (printk_ringbuffer.c).
+        _write(fd, record[:_LONGEST] + b"\n")
     if fd >= 0:
         os.close(fd)
 
