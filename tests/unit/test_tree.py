@@ -172,6 +172,18 @@ def test_refused(make: Callable[[Path], None], code: str, root: Path) -> None:
     assert caught.value.problem.hint
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links to others")
+def test_what_a_link_of_others_leads_to_is_there(root: Path) -> None:
+    """It is not read, but whether it is there has nothing to do with whose the link is."""
+    (root / "etc/x").write_text("[Exec]\n")
+    (root / "etc/link").symlink_to("x")
+    os.lchown(root / "etc/link", 1000, 1000)
+    assert Tree(str(root)).exists("/etc/link")
+    with pytest.raises(Refused) as caught:
+        Tree(str(root)).read_file("/etc/link")
+    assert caught.value.problem.code == "untrusted"
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [("web.ini", True), (".ini", True), ("web.ini.d", False), ("web.conf", False), ("README", False)],
