@@ -139,7 +139,7 @@ def _is_all_known(before: Surroundings, inputs: Inputs) -> bool:
     if not any("/libsystemd-shared-" in name for name in names):
         return False  # systemd-nspawn had to be asked for its version
     # A file may have been away for a moment, as while an editor saves it.
-    return not any(map(inputs.overlook, names))
+    return not inputs.has_missed(names)
 
 
 def _fill(new: str, out: str, result: Result) -> None:

@@ -6,6 +6,7 @@ change is refused. Links are followed inside the root, as systemd's chase() does
 
 import os
 import stat
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from unitgen.errors import Problem
@@ -42,10 +43,13 @@ class Inputs(NamedTuple):
     folders: dict[str, list[str]]
     absent: set[str]
 
-    def overlook(self, path: str) -> bool:
-        """Whether this was not there at the moment when it was looked for."""
-        folder, _, name = path.rpartition("/")
-        return path in self.absent or name not in self.folders.get(folder, (name,))
+    def has_missed(self, paths: Iterable[str]) -> bool:
+        """Whether any of these was not there at the moment when it was looked for."""
+        listed = {f"{folder}/{name}" for folder, names in self.folders.items() for name in names}
+        return any(
+            path in self.absent or (path.rpartition("/")[0] in self.folders and path not in listed)
+            for path in paths
+        )
 
 
 class Tree:
