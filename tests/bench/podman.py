@@ -1,15 +1,10 @@
 """Boots of a virtual machine with the same containers by unitgen and by podman with Quadlet."""
 
-import contextlib
-import shutil
 import statistics
-from pathlib import Path
 
 from tests.bench import fleet
 from tests.bench.fleet import Network
 from tests.bench.table import ratio
-from tests.testbed import agent, vm
-from tests.testbed.trees import copy_tree, tree
 from tests.testbed.vm import VmHost
 
 NETWORKS: tuple[Network, ...] = ("host", "own")
@@ -39,22 +34,9 @@ sync
 class PodmanVm(VmHost):
     """A virtual machine of Debian 13 with podman."""
 
+    kind = "vm-podman"
     # On a busy machine podman takes minutes to start 20 containers at once under emulation.
     boot_timeout = 1200
-
-    def _prepare(self, session: Path, stack: contextlib.ExitStack) -> None:
-        """As its base does, from another tree."""
-        self._session = session
-        stack.callback(self._close_port)
-        copy_tree(tree("vm-podman", self.suite), self.tree)
-        for pattern, name in (("vmlinuz-*", "kernel"), ("initrd.img-*", "initrd")):
-            shutil.copy2(next((self.tree / "boot").glob(pattern)), session / name)
-        self.write("/etc/fstab", vm._FSTAB)
-        self.write(vm._AGENT, Path(agent.__file__).read_text())
-        self.write("/etc/systemd/system/testbed-agent.service", vm._AGENT_UNIT)
-        wants = self.tree / "etc/systemd/system/multi-user.target.wants"
-        wants.mkdir(exist_ok=True)
-        (wants / "testbed-agent.service").symlink_to("../testbed-agent.service")
 
 
 def measure(rounds: int, count: int) -> dict[tuple[Network, str], list[float]]:

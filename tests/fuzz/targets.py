@@ -177,6 +177,11 @@ def measure_slowness() -> float:
     return max(1.0, (time.process_time() - before) / _TASK)
 
 
+def is_too_long(taken: float, longest: float) -> bool:
+    """Whether CPU time is more than it may be, for what the machine can do just then."""
+    return taken > longest and taken > longest * measure_slowness()
+
+
 def limit(target: Callable[[bytes], None], longest: float) -> Callable[[bytes], None]:
     """The target, which also fails if it takes longer."""
 
@@ -184,7 +189,7 @@ def limit(target: Callable[[bytes], None], longest: float) -> Callable[[bytes], 
         before = time.process_time()
         target(data)
         taken = time.process_time() - before
-        if len(data) < 1 << 20 and taken > longest and taken > longest * measure_slowness():
+        if len(data) < 1 << 20 and is_too_long(taken, longest):
             raise TooSlow(f"{taken:.1f} s for {len(data)} bytes")
 
     return run

@@ -4,25 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from tests.fuzz.targets import LONGEST, TARGETS, limit, list_seeds, remove_root
 
 HERE = Path(__file__).parent
 FOUND = sorted(path for path in (HERE / "found").glob("*/*") if path.is_file())
-
-# What is not mended yet, by target and name.
-KNOWN: dict[str, str] = {}
-
-
-def _list_found() -> list[ParameterSet]:
-    """Each with a mark if it is known to fail."""
-    found = []
-    for path in FOUND:
-        name = f"{path.parent.name}-{path.name}"
-        marks = [pytest.mark.xfail(strict=True, reason=KNOWN[name])] if name in KNOWN else []
-        found.append(pytest.param(path, marks=marks, id=name))
-    return found
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,6 +29,6 @@ def test_seeds(target: str) -> None:
                 raise AssertionError(name) from error
 
 
-@pytest.mark.parametrize("path", _list_found())
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_found(path: Path) -> None:
     limit(TARGETS[path.parent.name], LONGEST)(path.read_bytes())

@@ -44,6 +44,7 @@ class VmHost(Host):
     It dies with the thread that calls boot(), so that a killed test run leaves no machine behind.
     """
 
+    kind: Kind = "vm"  # of the tree that its disks are made of
     boot_timeout = 300
     poll_interval = 0.5
 
@@ -131,7 +132,7 @@ class VmHost(Host):
     def _prepare(self, session: Path, stack: contextlib.ExitStack) -> None:
         self._session = session
         stack.callback(self._close_port)
-        copy_tree(tree("vm", self.suite), self.tree)
+        copy_tree(tree(self.kind, self.suite), self.tree)
         for pattern, name in (("vmlinuz-*", "kernel"), ("initrd.img-*", "initrd")):
             shutil.copy2(next((self.tree / "boot").glob(pattern)), session / name)
         self.write("/etc/fstab", _FSTAB)
