@@ -1,7 +1,7 @@
 """What only a whole machine shows: limits that bite, early boot with a separate /var, a real reboot."""
 
 from tests.boot.inside import leader, read_words, run_inside, show
-from tests.testbed.containers import Container, unit
+from tests.testbed.containers import Container, spec_path, unit
 from tests.testbed.vm import VmHost
 
 LOOP = "[Exec]\nProcessTwo=yes\nParameters=sleep infinity\n"
@@ -80,6 +80,14 @@ def test_problems_are_in_the_kernel_log_and_journal(vm: VmHost) -> None:
     assert "mistyped.ini:2: error: [Exec] Boot=: 'ture' is not a boolean; write yes or no" in logged
     priorities = vm.run("journalctl --boot --identifier=unitgen --priority=err --output=cat").stdout
     assert "mistyped.ini:2" in priorities
+
+
+def test_last_problem_is_in_the_journal_at_once(vm: VmHost) -> None:
+    """The kernel holds back a record that might be continued until the next one comes."""
+    vm.write(spec_path("zz-last"), "[Exec]\nBoot=ture\n")
+    vm.run("systemctl daemon-reload")
+    vm.wait_until("journalctl --boot --identifier=unitgen --output=cat | grep zz-last.ini:2", timeout=20)
+    vm.run(f"rm {spec_path('zz-last')} && systemctl daemon-reload")
 
 
 def test_containers_are_back_after_a_real_reboot(vm: VmHost) -> None:
