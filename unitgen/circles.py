@@ -21,9 +21,8 @@ def find_circles(specs: Iterable[Spec]) -> dict[str, Problem]:
                 earlier.setdefault(later, set()).add(name)
     waiting = _Waiting(earlier)
     found = {}
-    for name in sorted(
-        known, reverse=True
-    ):  # others are of the vendor's making, and not for us to leave out
+    # Others are of the vendor's making, and not for us to leave out.
+    for name in sorted(known, reverse=True):
         circle = waiting.find_circle(name)
         if circle:
             found[name] = _describe(known[name], circle)
@@ -51,14 +50,15 @@ class _Waiting:
         self._left = (1 << len(self._names)) - 1
         self.drop([name for name in self._names if not self._counts[name]])
 
-    def drop(self, names: list[str]) -> None:
+    def drop(self, names: Iterable[str]) -> None:
         """Take these out, and those that then have nothing before them, and so on."""
-        for name in names:
+        gone = [*names]
+        for name in gone:
             self._left &= ~self._bits[name]
             for other in self._later[name]:
                 self._counts[other] -= 1
                 if not self._counts[other] and self._left & self._bits[other]:
-                    names.append(other)
+                    gone.append(other)
 
     def find_circle(self, start: str) -> tuple[str, ...]:
         """The shortest way from a container to itself by what starts before it; empty if there is none."""

@@ -34,6 +34,7 @@ from unitgen.values import (
     parse_cpus,
     parse_number,
     parse_signal,
+    refuse_open_backslash,
     split_blanks,
     split_words,
 )
@@ -176,8 +177,7 @@ def _read_number(digits: str) -> str:
 
 
 def _parse_command(text: str) -> str:
-    if len(text) - len(text.rstrip("\\")) & 1:
-        raise BadValue("a backslash ends the command", r"write \\ for a backslash")
+    refuse_open_backslash(text, "command")
     words = [_unescape(word) for word in split_words(text, escapes=True)]
     prefix, program = _split_program(words[0] if words else "")
     if not program or "\0" in "".join(words) or re.search(r"[\0-\x1f\x7f'\"\\]", program):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from unitgen.amounts import SIZE_PATTERN, measure_size
 from unitgen.errors import BadValue
 from unitgen.mounts import split_fields
-from unitgen.values import parse_number, split_words
+from unitgen.values import parse_number, refuse_open_backslash, split_words
 
 # Specifiers that stand for absolute paths.
 _ABSOLUTE = "CcdEfhLsStTVYy"
@@ -15,8 +15,7 @@ _ABSOLUTE = "CcdEfhLsStTVYy"
 def split_unescaped(text: str) -> list[str]:
     """Words as EXTRACT_UNQUOTE leaves them: a backslash makes the next character an ordinary one."""
     words = split_words(text, escapes=True)
-    if len(text) - len(text.rstrip("\\")) & 1:
-        raise BadValue("a backslash ends the value", r"write \\ for a backslash")
+    refuse_open_backslash(text, "value")
     if re.search(r"%\\[A-Za-z0-9]", text):
         raise BadValue("a backslash stands between % and its letter", "write %% for a percent sign")
     return [re.sub(r"\\(.)", r"\1", word) for word in words]
@@ -70,24 +69,28 @@ def parse_path_line(prefix: str, hint: str) -> Callable[[str], str]:
 
 
 def parse_device_limit(text: str) -> str:
-    words = split_words(text, escapes=True)
-    if len(words) != 2 or not words[0].startswith(("/", "%")):
-        raise BadValue(f"{text!r} does not name a device and a limit", "write like /dev/sda 10M")
-    _check_no_parent(words[0])
-    if words[1] != "infinity" and (not re.search("[1-9]", words[1]) or not SIZE_PATTERN.fullmatch(words[1])):
-        raise BadValue(f"{words[1]!r} is not a limit", "write a number, with K, M, G or T if it is long")
-    if words[1] != "infinity":
-        measure_size(words[1], 1000)
+    """A device and the bytes, or operations, a second that are allowed there."""
+    limit = _read_amount(text, "limit", "10M")
+    if limit != "infinity":
+        if not re.search("[1-9]", limit) or not SIZE_PATTERN.fullmatch(limit):
+            raise BadValue(f"{limit!r} is not a limit", "write a number, with K, M, G or T if it is long")
+        measure_size(limit, 1000)
     return text
 
 
 def parse_device_weight(text: str) -> str:
+    """A device and a weight."""
+    parse_number(1, 10000)(_read_amount(text, "weight", "200"))
+    return text
+
+
+def _read_amount(text: str, what: str, example: str) -> str:
+    """What stands after a device."""
     words = split_words(text, escapes=True)
     if len(words) != 2 or not words[0].startswith(("/", "%")):
-        raise BadValue(f"{text!r} does not name a device and a weight", "write like /dev/sda 200")
+        raise BadValue(f"{text!r} does not name a device and a {what}", f"write like /dev/sda {example}")
     _check_no_parent(words[0])
-    parse_number(1, 10000)(words[1])
-    return text
+    return words[1]
 
 
 def _check_no_parent(path: str) -> None:
@@ -96,6 +99,7 @@ def _check_no_parent(path: str) -> None:
 
 
 def parse_device(text: str) -> str:
+    """A device node, or a group of /proc/devices, and what may be done with it."""
     match = re.fullmatch("(.*?)[ \t]+[rwm]+", text)
     words = split_unescaped(match[1] if match else text)
     node = re.sub("//+|/(\\./)+", "/", words[0]) if len(words) == 1 else ""

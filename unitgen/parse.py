@@ -19,6 +19,7 @@ from unitgen.native import (
 )
 from unitgen.sources import Source
 from unitgen.suggestion import suggest
+from unitgen.values import split_blanks
 
 _LONGEST_VALUE = 128 * 1024 - 64  # MAX_ARG_STRLEN of the kernel, less what the option itself takes
 _MOST_WORDS = 5000
@@ -188,7 +189,7 @@ def _apply_native(assignment: Assignment, collector: _Collector) -> Iterator[Pro
 
 
 def _count_words(key: str, value: str) -> int:
-    return value.count(":") if key.startswith("Overlay") else len(_QUOTED.sub("x", value).split())
+    return value.count(":") if key.startswith("Overlay") else len(split_blanks(_QUOTED.sub("x", value)))
 
 
 def _complain_of_words(assignment: Assignment) -> Problem:

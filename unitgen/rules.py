@@ -157,8 +157,9 @@ def _check_map(spec: Spec, backend: str) -> Iterator[Problem]:
         shifted = [port for port in read_ports(str(value)) if port.host != port.guest]
         lengths = [port.host.last - port.host.first + 1 for port in shifted]
         count += sum(length for length in lengths if length > 1)
-        most = _MOST_NATIVE_PORTS if max(lengths, default=0) > _MOST_NATIVE_PORTS else _MOST_MAPPED_PORTS
-        if most == _MOST_NATIVE_PORTS or count > most:
+        is_long = max(lengths, default=0) > _MOST_NATIVE_PORTS
+        if is_long or count > _MOST_MAPPED_PORTS:
+            most = _MOST_NATIVE_PORTS if is_long else _MOST_MAPPED_PORTS
             message = f"nft has to name each of more than {most} ports that change"
             yield Problem("conflict", path, message, "write the same on both sides", line, "Network", "Port")
         if count > _MOST_MAPPED_PORTS:

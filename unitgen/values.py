@@ -52,6 +52,12 @@ def split_blanks(text: str) -> list[str]:
     return re.findall("[^ \t\n\r]+", text)
 
 
+def refuse_open_backslash(text: str, what: str) -> None:
+    """Raise BadValue for a backslash that would take the next thing for an ordinary character."""
+    if len(text) - len(text.rstrip("\\")) & 1:
+        raise BadValue(f"a backslash ends the {what}", r"write \\ for a backslash")
+
+
 def split_words(text: str, *, escapes: bool = False) -> tuple[str, ...]:
     """Words separated by blanks, quotes removed; a backslash is an ordinary character.
 
